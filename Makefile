@@ -1,0 +1,35 @@
+# Each line is one a person could type. PYTHON picks the interpreter.
+PYTHON ?= python3
+BIN = .venv/bin
+
+vae: .venv/installed
+	$(BIN)/python -m distill_jax.main --config=configs/vae.py --workdir=runs/vae
+
+test: .venv/tested
+	$(BIN)/python -m pytest
+
+lint: .venv/tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/parity
+	$(BIN)/python -m benchmarks.roundtrip
+	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.vae_step
+	$(BIN)/python -m benchmarks.update
+	$(BIN)/python -m benchmarks.vae_quality
+
+.venv/installed: setup.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/pip install --quiet --editable ".[test]"
+	touch $@
+
+.venv/parity: .venv/tested
+	$(BIN)/pip install --quiet --editable ".[parity]"
+	touch $@
+
+.PHONY: vae test lint bench

@@ -1,0 +1,1 @@
+"""Waveforms, spectrograms and what lies between them; files on disk."""

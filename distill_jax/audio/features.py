@@ -1,0 +1,228 @@
+"""Short-time Fourier transform, its inverse, and mel spectrograms.
+
+Letters of the axes here and in `audio/`: b batch, s samples, t frames,
+k FFT bins, f mel bands. Everything is float32, as librosa's is.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# TF32 and bfloat16 products, the default on accelerators, move a log spectrum by
+# more than the parity with librosa allows.
+PRECISION = jax.lax.Precision.HIGHEST
+
+
+class Mel(NamedTuple):
+    """Settings of a mel spectrogram with HTK bands from 0 Hz to half the rate.
+
+    Attributes:
+      rate_hz: samples per second.
+      n_fft: samples per frame; the Hann window has the same length.
+      hop: samples between frames.
+      mels: how many bands.
+    """
+
+    rate_hz: int = 48_000
+    n_fft: int = 2048
+    hop: int = 512
+    mels: int = 128
+
+
+def frames(samples, hop):
+    """Number of centred frames in a signal of so many samples."""
+    return 1 + samples // hop
+
+
+@functools.cache
+def hann(n_fft):
+    """Periodic Hann window, float32 [n_fft], as `scipy.signal.get_window` gives."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+
+
+def frame(signal_bs, n_fft, hop):
+    """Cuts a signal into overlapping frames, without padding.
+
+    Args:
+      signal_bs: [batch, samples], at least n_fft samples.
+      n_fft: samples per frame.
+      hop: samples between frames; must share a factor of at least n_fft / 64
+        with n_fft, since frames are put together from such pieces.
+
+    Returns:
+      [batch, 1 + (samples - n_fft) // hop, n_fft].
+
+    Raises:
+      ValueError: hop and n_fft have too small a common factor.
+    """
+    piece = math.gcd(n_fft, hop)
+    if n_fft > 64 * piece:
+        raise ValueError(
+            f"hop {hop} and n_fft {n_fft} share the factor {piece} only, expected at "
+            f"least {n_fft / 64:g}; choose a hop such as {n_fft // 4}"
+        )
+    # A strided slice of pieces is a copy; the gather that it replaces is many times
+    # slower on CPU.
+    count, stride = 1 + (signal_bs.shape[1] - n_fft) // hop, hop // piece
+    used = (count - 1) * hop + n_fft
+    piece_bns = signal_bs[:, :used].reshape(signal_bs.shape[0], -1, piece)
+    end = (count - 1) * stride + 1
+    part_bts = [piece_bns[:, i : i + end : stride] for i in range(n_fft // piece)]
+    return jnp.concatenate(part_bts, axis=-1)
+
+
+@functools.partial(jax.jit, static_argnames=("n_fft", "hop", "pad"))
+def stft(audio_bs, n_fft=2048, hop=512, pad="constant"):
+    """Short-time Fourier transform with centred frames and a Hann window.
+
+    Args:
+      audio_bs: [batch, samples].
+      n_fft: samples per frame, even.
+      hop: samples between frames; see `frame`.
+      pad: what lies beyond the ends: "constant" (zeros) or "reflect".
+
+    Returns:
+      complex64 [batch, 1 + samples // hop, n_fft // 2 + 1], scaled as librosa's.
+
+    Raises:
+      ValueError: the audio is not [batch, samples], or see `frame`.
+
+    Source: `librosa.stft(center=True)`, with the last two axes swapped.
+    """
+    if audio_bs.ndim != 2:
+        raise ValueError(
+            f"expected audio of shape [batch, samples], found {audio_bs.shape}; "
+            "add a batch axis with audio[None]"
+        )
+    half = n_fft // 2
+    padded_bs = jnp.pad(audio_bs.astype(jnp.float32), ((0, 0), (half, half)), mode=pad)
+    frame_bts = frame(padded_bs, n_fft, hop)
+    return jnp.fft.rfft(frame_bts * hann(n_fft)[None, None, :])
+
+
+def _window_power(frame_count, n_fft, hop):
+    """Sum of the squared windows over each sample, [frames + n_fft/hop - 1, hop]."""
+    overlap = n_fft // hop
+    square_rs = (hann(n_fft).astype(np.float64) ** 2).reshape(overlap, hop)
+    short = min(frame_count, 2 * overlap)
+    row_ns = np.zeros((short + overlap - 1, hop))
+    for i in range(overlap):
+        row_ns[i : i + short] += square_rs[i]
+    row_ns = row_ns.astype(np.float32)
+    # All rows but those of the ends are alike: a broadcast that XLA does not fold
+    # keeps a constant as long as the audio out of the program.
+    middle_ns = jnp.broadcast_to(row_ns[overlap - 1], (frame_count - short, hop))
+    return jnp.concatenate([row_ns[:overlap], middle_ns, row_ns[overlap:]])
+
+
+@functools.partial(jax.jit, static_argnames=("hop", "samples"))
+def istft(spectrum_btk, hop=512, samples=None):
+    """Least-squares inverse of `stft`.
+
+    Args:
+      spectrum_btk: complex [batch, frames, n_fft // 2 + 1].
+      hop: samples between frames; divides n_fft.
+      samples: length of the result, (frames - 1) * hop if None; at most half a
+        frame more than that.
+
+    Returns:
+      [batch, samples].
+
+    Raises:
+      ValueError: hop does not divide n_fft, or more samples than frames reach.
+
+    Source: Griffin & Lim 1984, eq. 6; `librosa.istft(center=True)`.
+    """
+    batch, frame_count, bins = spectrum_btk.shape
+    n_fft = 2 * (bins - 1)
+    most = (frame_count - 1) * hop + n_fft // 2
+    samples = (frame_count - 1) * hop if samples is None else samples
+    if n_fft % hop or samples > most:
+        raise ValueError(
+            f"expected a hop that divides n_fft {n_fft} and at most {most} samples for "
+            f"{frame_count} frames, found hop {hop} and {samples} samples"
+        )
+    overlap = n_fft // hop
+    frame_bts = jnp.fft.irfft(spectrum_btk) * hann(n_fft)[None, None, :]
+    piece_btrs = frame_bts.reshape(batch, frame_count, overlap, hop)
+    sum_bns = sum(
+        jnp.pad(piece_btrs[:, :, i], ((0, 0), (i, overlap - 1 - i), (0, 0)))
+        for i in range(overlap)
+    )
+    weight_ns = jnp.maximum(_window_power(frame_count, n_fft, hop), 1e-10)
+    audio_bs = (sum_bns / weight_ns[None]).reshape(batch, -1)
+    return audio_bs[:, n_fft // 2 : n_fft // 2 + samples]
+
+
+def band_edges_hz(rate_hz, mels):
+    """Edges of HTK mel bands in Hz, float64 [mels + 2]; band i peaks at edge i + 1."""
+    top = 2595 * np.log10(1 + rate_hz / 2 / 700)
+    return 700 * (10 ** (np.linspace(0, top, mels + 2) / 2595) - 1)
+
+
+@functools.cache
+def mel_filters(mel):
+    """Triangular HTK mel filters of height 1.
+
+    Args:
+      mel: a `Mel`.
+
+    Returns:
+      numpy float32 [n_fft // 2 + 1, mels].
+
+    Source: `librosa.filters.mel(htk=True, norm=None)`, transposed.
+    """
+    edge_hz = band_edges_hz(mel.rate_hz, mel.mels)
+    bin_hz = np.arange(mel.n_fft // 2 + 1) * (mel.rate_hz / mel.n_fft)
+    width_hz = np.diff(edge_hz)
+    rise_kf = (bin_hz[:, None] - edge_hz[:-2]) / width_hz[:-1]
+    fall_kf = (edge_hz[2:] - bin_hz[:, None]) / width_hz[1:]
+    return np.maximum(0, np.minimum(rise_kf, fall_kf)).astype(np.float32)
+
+
+def power(spectrum_btk):
+    """Squared magnitude; its gradient is finite at zero, unlike that of abs."""
+    return spectrum_btk.real**2 + spectrum_btk.imag**2
+
+
+def to_mel(power_btk, mel):
+    """Sums power over mel bands: [b, t, n_fft // 2 + 1] to [b, t, mels]."""
+    return jnp.matmul(power_btk, mel_filters(mel), precision=PRECISION)
+
+
+@functools.partial(jax.jit, static_argnames=("mel", "pad"))
+def mel_power(audio_bs, mel, pad="constant"):
+    """Power in each mel band.
+
+    Args:
+      audio_bs: [batch, samples].
+      mel: a `Mel`.
+      pad: see `stft`.
+
+    Returns:
+      [batch, mels, frames].
+
+    Source: `librosa.feature.melspectrogram(htk=True, norm=None)`.
+    """
+    power_btk = power(stft(audio_bs, mel.n_fft, mel.hop, pad))
+    return to_mel(power_btk, mel).swapaxes(1, 2)
+
+
+@functools.partial(jax.jit, static_argnames=("mel", "pad"))
+def log_mel(audio_bs, mel, epsilon=1e-3, pad="constant"):
+    """Compressed power in each mel band, log(1 + power / epsilon).
+
+    Args:
+      audio_bs: [batch, samples].
+      mel: a `Mel`.
+      epsilon: the power below which the scale is linear.
+      pad: see `stft`.
+
+    Returns:
+      [batch, mels, frames], not negative.
+    """
+    return jnp.log1p(mel_power(audio_bs, mel, pad) / epsilon)

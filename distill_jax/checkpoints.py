@@ -1,0 +1,290 @@
+"""Checkpoints: saved in the background, checked byte by byte, read back.
+
+One is a folder `checkpoints/STEP`. Orbax writes it under another name, we add
+`record.json` (a SHA-256 of every file; path, shape and type of every array), and a
+rename makes it visible. So a process killed at any moment leaves whole checkpoints
+with their records and nothing else, and what happens to a file later is found before
+it is used; Orbax alone restores flipped bits without a word. A checkpoint without a
+record is treated as damaged: nothing tells that its numbers are right.
+"""
+
+import logging
+import math
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from ml_collections import ConfigDict
+
+from distill_jax import integrity
+from distill_jax import workdir as folders
+
+log = logging.getLogger(__name__)
+
+# What Orbax and TensorStore raise where a file cannot be written.
+WRITE_ERRORS = (OSError, ValueError, RuntimeError)
+UNFINISHED = ".orbax-checkpoint-tmp"
+PARTS = ("params", "state", "ema")
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be written, or none can be read."""
+
+
+class Store:
+    """The checkpoints of one run, open for writing; a context manager.
+
+    Opening it checks what is there. Damaged checkpoints are moved to
+    `WORKDIR/damaged`, with a message, if there is a good one to go on from.
+    """
+
+    def __init__(self, workdir, keep):
+        """Opens, and makes if missing, the checkpoints of a run.
+
+        Args:
+          workdir: folder of the run.
+          keep: how many of the newest stay; the one with the smallest evaluation
+            loss stays besides.
+
+        Raises:
+          CheckpointError: there are checkpoints and all are damaged.
+        """
+        self.directory = _directory(workdir)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        _set_damaged_aside(self.directory)
+        self._writing = None
+        self._manager = ocp.CheckpointManager(
+            self.directory, options=_options(keep, self._write_record)
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Waits for the last write and lets go of the folder."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()
+
+    def latest(self):
+        """Newest step that is saved, or None."""
+        return self._manager.latest_step()
+
+    def save(self, state, loss=None):
+        """Starts to write a state; nothing if that step is there already.
+
+        Args:
+          state: the TrainState.
+          loss: its evaluation loss, which decides what is kept as the best; None
+            where it was not evaluated.
+
+        Raises:
+          CheckpointError: no room for it, or the write before this one failed.
+        """
+        self.wait()
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        loss = float(loss) if loss is not None and math.isfinite(loss) else math.inf
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        self._writing = step, needed, loss, integrity.spec(state)
+        if needed > shutil.disk_usage(self.directory).free:
+            raise self._failure("not enough room, so it was not begun")
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(state=ocp.args.StandardSave(state)),
+                metrics={"loss": loss},
+            )
+        except WRITE_ERRORS as error:
+            raise self._failure(error) from error
+
+    def wait(self):
+        """Waits until the last write has ended.
+
+        Raises:
+          CheckpointError: it failed. It is raised once.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except WRITE_ERRORS as error:
+            raise self._failure(error) from error
+
+    def restore(self, like):
+        """The newest saved state.
+
+        Args:
+          like: the TrainState to fill, of `jax.ShapeDtypeStruct`s with shardings.
+
+        Returns:
+          The state, bit for bit as it was saved, or None if none is saved.
+
+        Raises:
+          CheckpointError: it holds other arrays than `like`: the model changed.
+        """
+        step = self.latest()
+        if step is None:
+            return None
+        folder = self.directory / str(step)
+        _compare(integrity.spec(like), integrity.read(folder)["tree"], folder)
+        target = ocp.args.Composite(state=ocp.args.StandardRestore(like))
+        return self._manager.restore(step, args=target)["state"]
+
+    def _write_record(self):
+        """Called by Orbax's thread when all files are there, before the rename."""
+        step, _, loss, tree = self._writing
+        [folder] = self.directory.glob(f"{step}{UNFINISHED}*")
+        known = loss if math.isfinite(loss) else None  # JSON has no infinity.
+        integrity.write(folder, step=step, loss=known, tree=tree)
+
+    def _failure(self, cause):
+        step, needed, *_ = self._writing
+        for partial in self.directory.glob(f"{step}{UNFINISHED}*"):
+            shutil.rmtree(partial, ignore_errors=True)
+        free = shutil.disk_usage(self.directory).free
+        good = [f"step {number}" for number in integrity.steps(self.directory)]
+        return CheckpointError(
+            f"checkpoint {step} could not be written to {self.directory}: {cause}\n"
+            f"it needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free; the "
+            f"last good checkpoint is {(good or ['none'])[-1]}; make room and give "
+            "the same command again to go on from there"
+        )
+
+
+def read(workdir, which="best"):
+    """What a run has learnt, without knowing its optimizer or its devices.
+
+    Args:
+      workdir: folder of the run.
+      which: "best" for the smallest evaluation loss (the latest where none was
+        evaluated), "latest", or a step.
+
+    Returns:
+      {"step": int, "params": tree, "state": tree, "ema": tree}, the trees nested
+      dictionaries of numpy arrays; `ema`, the moving average of `params`, is what to
+      use. If the best or the latest is damaged it is the one after it in that order,
+      and a message says so.
+
+    Raises:
+      FileNotFoundError: there is none.
+      CheckpointError: none is good.
+    """
+    directory = _directory(workdir)
+    problems = {}
+    for step in _candidates(directory, which):
+        folder = directory / str(step)
+        problems[step] = integrity.problem(folder)
+        if problems[step] is None:
+            _tell(problems, folder)
+            return {"step": step, **_arrays(folder)}
+    raise _none_good(directory, which, problems)
+
+
+def read_config(workdir):
+    """Settings of a run, as a `ConfigDict`.
+
+    Raises:
+      FileNotFoundError: the folder holds no run.
+    """
+    return ConfigDict(folders.read_config(workdir))
+
+
+def _options(keep, on_written):
+    policies = ocp.checkpoint_managers
+
+    def loss(metrics):
+        return metrics["loss"]
+
+    best = policies.BestN(get_metric_fn=loss, reverse=True, n=1)
+    return ocp.CheckpointManagerOptions(
+        preservation_policy=policies.AnyPreservationPolicy(
+            [policies.LatestN(keep), best]
+        ),
+        # Without best_fn Orbax does not write the metrics down.
+        best_fn=loss,
+        best_mode="min",
+        cleanup_tmp_directories=True,
+        async_options=ocp.AsyncOptions(post_finalization_callback=on_written),
+    )
+
+
+def _directory(workdir):
+    # Orbax insists on an absolute path.
+    return Path(workdir).resolve() / "checkpoints"
+
+
+def _set_damaged_aside(directory):
+    """Moves damaged checkpoints out of the way, if a good one is left.
+
+    Newest first, every byte until one is good; of those before it the small files,
+    which Orbax reads on opening.
+    """
+    problems = {}
+    for step in reversed(integrity.steps(directory)):
+        good = None in problems.values()
+        problems[step] = integrity.problem(directory / str(step), thorough=not good)
+    if not problems:
+        return
+    if None not in problems.values():
+        raise _none_good(directory, "latest", problems)
+    newest = max(step for step, problem in problems.items() if problem is None)
+    _tell(problems, directory / str(newest))
+    for step in (step for step, problem in problems.items() if problem):
+        aside = directory.with_name("damaged") / f"{step}"
+        aside.parent.mkdir(exist_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        (directory / str(step)).rename(aside)
+
+
+def _candidates(directory, which):
+    """Steps in the order in which they are tried."""
+    steps = integrity.steps(directory)[::-1]
+    if which == "latest":
+        return steps
+    if which == "best":
+        return sorted(steps, key=lambda step: integrity.loss(directory / str(step)))
+    return [step for step in steps if step == which]
+
+
+def _arrays(folder):
+    """Parameters, state and average of a checkpoint as numpy arrays."""
+    # The handler and not a Checkpointer, which misses a file of its own and says so.
+    handler, path = ocp.PyTreeCheckpointHandler(), folder / "state"
+    saved = handler.metadata(path).tree
+    item = {name: saved[name] for name in PARTS if name in saved}
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
+    args = ocp.args.PyTreeRestore(item, restore_args=as_numpy, partial_restore=True)
+    return {name: {} for name in PARTS} | handler.restore(path, args=args)
+
+
+def _tell(problems, good):
+    for step, problem in problems.items():
+        if problem is not None:
+            log.warning("checkpoint %s is damaged: %s; using %s", step, problem, good)
+
+
+def _none_good(directory, which, problems):
+    if not problems:
+        saved = ", ".join(map(str, integrity.steps(directory))) or "none"
+        return FileNotFoundError(
+            f"no checkpoint {which!r} in {directory}; saved steps: {saved}; name one "
+            "of these, or train first"
+        )
+    found = "\n  ".join(f"step {step}: {problem}" for step, problem in problems.items())
+    return CheckpointError(
+        f"no checkpoint in {directory} can be used:\n  {found}\nbring back a copy of "
+        "one, or start over in a new --workdir"
+    )
+
+
+def _compare(expected, found, folder):
+    if lines := integrity.differences(expected, found):
+        raise CheckpointError(
+            f"{folder} holds another model than the one being trained:\n  "
+            + "\n  ".join(lines)
+            + "\nbring the model's code and settings back to those of the run, or "
+            "start over in a new --workdir"
+        )

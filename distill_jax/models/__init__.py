@@ -1,0 +1,1 @@
+"""Networks as pure flax.linen modules with checkpoint tables."""

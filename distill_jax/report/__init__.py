@@ -1,0 +1,30 @@
+"""What a run leaves to look at: plots, pages and figures, for any job."""
+
+from distill_jax.report.page import Audio, Image, Section, Table, page
+from distill_jax.report.plots import (
+    Scale,
+    bars,
+    heat,
+    lines,
+    panels,
+    scatter,
+    spectrograms,
+)
+from distill_jax.report.record import curves, figures
+
+__all__ = [
+    "Audio",
+    "Image",
+    "Scale",
+    "Section",
+    "Table",
+    "bars",
+    "curves",
+    "figures",
+    "heat",
+    "lines",
+    "page",
+    "panels",
+    "scatter",
+    "spectrograms",
+]

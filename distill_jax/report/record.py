@@ -1,0 +1,51 @@
+"""What a run logged, and the figures that a report leaves for programs."""
+
+import math
+
+import numpy as np
+
+from distill_jax import metrics
+from distill_jax import workdir as folders
+
+
+def curves(workdir):
+    """What a run logged, as curves.
+
+    Args:
+      workdir: the folder of the run.
+
+    Returns:
+      {"train/NAME" or "valid/NAME": (step_n, value_n)}, NaN where a value was not
+      finite; {} if nothing was logged.
+    """
+    points = {}
+    for record in metrics.read(workdir):
+        for name, value in record["values"].items():
+            value = math.nan if value is None else value
+            points.setdefault(f"{record['split']}/{name}", []).append(
+                (record["step"], value)
+            )
+    return {name: tuple(np.array(pairs).T) for name, pairs in points.items()}
+
+
+def figures(path, values):
+    """Writes figures as JSON that is there whole or not at all.
+
+    Args:
+      path: the file.
+      values: nested dictionaries and lists of numbers, arrays and text; what is
+        not finite is written as null, since JSON knows no NaN.
+    """
+    folders.write_json(path, _plain(values))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(np.asarray(value).tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,230 @@
+"""The training step and the loop, one for every job. The loop is a generator."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distill_jax import checkpoints, metrics, optimizer, sharding
+from distill_jax import workdir as folders
+from distill_jax.step import make_eval, make_preview, make_step
+from distill_jax.task import TrainState
+
+log = logging.getLogger(__name__)
+
+# Steps given to the device before their numbers are read. Some, so that it never waits
+# for Python; few, because what is in flight is not yet reported, and because hundreds
+# hang several fake CPU devices (jaxlib 0.10.2).
+RUN_AHEAD = 4
+
+
+class NonFiniteError(RuntimeError):
+    """Too many updates in a row were not finite."""
+
+
+class Programs(NamedTuple):
+    """What is compiled for a job.
+
+    Attributes:
+      step: (state, frozen, batch) -> state, metrics; the old state is donated.
+      evaluate: (state, frozen, batch) -> {name: (sum, count)}.
+      preview: (state, frozen, batch) -> {name: array}.
+      frozen: what nobody moves, on the devices.
+      place: (batch of numpy arrays) -> batch on the devices.
+    """
+
+    step: Callable
+    evaluate: Callable
+    preview: Callable
+    frozen: object
+    place: Callable
+
+
+def cache_compilations(folder):
+    """Keeps what XLA compiles in a folder, so that the next start is quick.
+
+    Args:
+      folder: where; programs that took a second or more go there.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
+def train(config, task, data, workdir):
+    """Trains a job and resumes it; stops where it is closed, with the state saved.
+
+    What ends it early, `close()`, an exception thrown into it, an error in the data or
+    an interrupt, saves the newest good state first. The steps in flight at that moment
+    (4 at most) are saved but were not yielded.
+
+    Args:
+      config: a `ConfigDict`; see `configs/`. `batch` is the number of examples over
+        all devices.
+      task: the `Task`.
+      data: the `Data`.
+      workdir: folder of the run; resumed if it has checkpoints.
+
+    Yields:
+      (step, metrics) after each update, counted from 1. Metrics are floats: the
+      task's, `loss`, `grad_norm`, `learning_rate`, `skipped`, `skipped_in_a_row`; at
+      evaluations also `valid/...`, and numpy arrays `preview/...` at previews. A run
+      that is complete yields nothing.
+
+    Raises:
+      NonFiniteError: `config.max_skipped` updates in a row were not finite.
+      checkpoints.CheckpointError: no checkpoint can be read or written, or the saved
+        one is of another model.
+      workdir.ConfigChangedError: other settings than those the run began with.
+    """
+    with checkpoints.Store(workdir, config.keep) as store:
+        done = store.latest()
+        folders.keep_config(workdir, config.to_dict(), resuming=done is not None)
+        if done is not None and done >= config.steps:
+            log.warning(
+                "%s is complete: %d of %d steps are done; raise config.steps to go on",
+                Path(workdir),
+                done,
+                config.steps,
+            )
+            return
+        programs, state = prepare(config, task, sharding.mesh(config.fsdp), store)
+        yield from _steps(config, programs, data, store, state)
+
+
+def prepare(config, task, mesh, store=None):
+    """Builds the programs of a job and the state it starts from.
+
+    Args:
+      config: as for `train`.
+      task: the `Task`.
+      mesh: from `sharding.mesh`.
+      store: `checkpoints.Store`; its newest state is taken if it has any.
+
+    Returns:
+      Programs, TrainState.
+    """
+    rng = jax.random.key(config.seed)
+    born = sharding.shard(mesh, jax.eval_shape(task.init, rng))
+    params, state = jax.jit(task.init, out_shardings=born)(rng)
+    params, frozen = task.load(params)
+    params, frozen = jax.device_put(
+        (params, frozen), sharding.shard(mesh, (params, frozen))
+    )
+
+    def begin(params, state):
+        zero = jnp.zeros((), jnp.int32)
+        moving = optimizer.trainable(params, task.trainable)
+        opt_state = optimizer.adamw(config).init(moving)
+        # Its own arrays: both are donated, and a buffer can be donated once.
+        ema = jax.tree.map(jnp.copy, params)
+        return TrainState(zero, params, state, opt_state, ema, zero + 0, zero + 0)
+
+    shardings = sharding.shard(mesh, jax.eval_shape(begin, params, state))
+    like = jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=place
+        ),
+        jax.eval_shape(begin, params, state),
+        shardings,
+    )
+    programs = Programs(
+        make_step(config, task, shardings),
+        make_eval(config, task),
+        make_preview(config, task),
+        frozen,
+        lambda batch: sharding.place(mesh, batch),
+    )
+    restored = store.restore(like) if store else None
+    if restored is None:
+        restored = jax.jit(begin, out_shardings=shardings)(params, state)
+    else:
+        log.warning("resuming from step %d", int(restored.step))
+    return programs, restored
+
+
+def _steps(config, programs, data, store, state):
+    """Updates, evaluates, saves and yields until the last step."""
+    first, last = int(state.step) + 1, config.steps
+    live, pending = deque([(state, {})], maxlen=1), deque()
+    batches = data.train(first - 1)
+    try:
+        for step in range(first, last + 1):
+            batch = programs.place(next(batches))
+            # One call in C takes the old state and puts the new one in its place: an
+            # interrupt comes before it or after it, never when the old is donated
+            # and the new not yet held.
+            live.extend(map(programs.step, [live[0][0]], [programs.frozen], [batch]))
+            pending.append((step, live[0][1]))
+            extra = _look(config, programs, data, (step, live[0][0]))
+            if _due(step, config.save_every, last):
+                store.save(live[0][0], extra.get("valid/loss"))
+            while len(pending) > (0 if extra else RUN_AHEAD):
+                number, values = pending.popleft()
+                values = jax.tree.map(float, jax.device_get(values))
+                _check(number, values, config)
+                yield number, values | (extra if number == step else {})
+    except checkpoints.CheckpointError:
+        raise  # Nothing can be written now; trying again would hide why.
+    except BaseException:
+        _save_good(store, live[0][0])
+        raise
+
+
+def _due(step, every, last):
+    return step == last or (every > 0 and step % every == 0)
+
+
+def _look(config, programs, data, at):
+    """Evaluation and preview, each where it is due; {} where neither is."""
+    step, state = at
+    judged = _due(step, config.eval_every, config.steps)
+    shown = _due(step, config.preview_every, config.steps)
+    totals, extra = {}, {}
+    if not (judged or shown):
+        return extra
+    for number, batch in enumerate(data.valid()):
+        batch = programs.place(batch)
+        if shown and number == 0:
+            arrays = programs.preview(state, programs.frozen, batch)
+            extra = {
+                f"preview/{name}": np.asarray(array) for name, array in arrays.items()
+            }
+        if not judged:
+            return extra
+        totals = metrics.add(totals, programs.evaluate(state, programs.frozen, batch))
+    if not totals:
+        raise ValueError(
+            "there is no held-out example; give more files to hold out from"
+        )
+    return extra | {
+        f"valid/{name}": mean for name, mean in metrics.means(totals).items()
+    }
+
+
+def _check(step, values, config):
+    row = round(values["skipped_in_a_row"])
+    if row >= config.max_skipped:
+        raise NonFiniteError(
+            f"steps {step - row + 1} to {step} were not finite (loss "
+            f"{values['loss']}, gradient norm {values['grad_norm']}) at learning rate "
+            f"{values['learning_rate']:.3g}; none was applied and the last good state "
+            "is saved. Look at the data of these steps (the same seed gives the same "
+            "batches), or start over in a new --workdir with a lower "
+            "config.learning_rate or config.clip_norm"
+        )
+
+
+def _save_good(store, state):
+    """Saves what is whole; a step that failed half-way leaves nothing to save."""
+    if any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
+        log.warning(
+            "stopped inside a step: its state is gone, the last checkpoint is step %s",
+            store.latest(),
+        )
+    elif state.step > 0:
+        store.save(state)

@@ -1,0 +1,51 @@
+"""Package metadata; tool settings live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "absl-py",
+    "flax>=0.12",
+    "grain>=0.2.18",
+    "jax>=0.10",
+    "librosa>=0.11",
+    "matplotlib>=3.9",
+    "ml-collections>=1.0",
+    "numpy>=2.0",
+    "optax>=0.2.8",
+    "orbax-checkpoint>=0.12.8",
+    "safetensors>=0.5",
+    "soundfile>=0.13",
+    "tensorboardX>=2.6.5",
+    "tqdm>=4.66",
+    "tyro>=1.0",
+]
+TEST = ["hypothesis", "pytest>=8", "pytest-timeout", "ruff>=0.9"]
+
+setup(
+    name="distill_jax",
+    version="0.1.0",
+    description="Audio research in JAX: sound VAE, speech encoders, distillation",
+    long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["distill_jax", "distill_jax.*"]),
+    install_requires=CORE,
+    extras_require={
+        "cuda": ["jax[cuda13]>=0.10"],
+        "tpu": ["jax[tpu]>=0.10"],
+        "test": TEST,
+        # Oracles for the parity tests and the benchmarks, pinned so that a
+        # difference is ours and not a new release's.
+        "parity": [*TEST, "torch==2.13.0", "transformers==5.23.0"],
+    },
+    entry_points={"console_scripts": ["distill-jax = distill_jax.cli:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Sound/Audio",
+    ],
+)
