@@ -36,23 +36,23 @@ def get_config(arg=""):
     config.model = ConfigDict()
     config.model.channels = (64, 128, 256, 512, 1024)
     config.model.latent = 128
-    config.model.dropout = 0.1
+    config.model.dropout = 0.0
 
     config.loss_weight = ConfigDict()
     config.loss_weight.magnitude = 1.0
     config.loss_weight.frequency = 0.05
-    config.loss_weight.kl = 1e-4
+    config.loss_weight.kl = 2e-5
     config.loss_weight.audio = 0.0  # > 0 adds an STFT loss on decoded audio
     config.free_nats = 0.1  # per latent
     config.kl_warmup_steps = 200
 
     config.steps = 600
     config.batch = 16
-    config.learning_rate = 1e-3
+    config.learning_rate = 3e-3
     config.warmup_steps = 50
     config.weight_decay = 0.01
     config.clip_norm = 1.0
-    config.ema_decay = 0.99
+    config.ema_decay = 0.98
     config.dtype = "float32"  # "bfloat16" on GPU and TPU
     config.max_skipped = 10  # non-finite steps in a row before the run stops
     config.fsdp = 1

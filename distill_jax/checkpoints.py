@@ -11,6 +11,7 @@ record is treated as damaged: nothing tells that its numbers are right.
 import logging
 import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -45,8 +46,7 @@ class Store:
 
         Args:
           workdir: folder of the run.
-          keep: how many of the newest stay; the one with the smallest evaluation
-            loss stays besides.
+          keep: how many of the newest stay, besides the one of the smallest loss.
 
         Raises:
           CheckpointError: there are checkpoints and all are damaged.
@@ -55,6 +55,8 @@ class Store:
         self.directory.mkdir(parents=True, exist_ok=True)
         _set_damaged_aside(self.directory)
         self._writing = None
+        # Orbax works in a thread of its own, where Ctrl-C cannot cut it in half.
+        self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._manager = ocp.CheckpointManager(
             self.directory, options=_options(keep, self._write_record)
         )
@@ -64,54 +66,28 @@ class Store:
 
     def __exit__(self, *_):
         """Waits for the last write and lets go of the folder."""
-        try:
-            self.wait()
-        finally:
-            self._manager.close()
+        with self._thread:
+            self._do(self._close)
 
     def latest(self):
         """Newest step that is saved, or None."""
-        return self._manager.latest_step()
+        return self._do(self._manager.latest_step)
 
     def save(self, state, loss=None):
         """Starts to write a state; nothing if that step is there already.
 
         Args:
           state: the TrainState.
-          loss: its evaluation loss, which decides what is kept as the best; None
-            where it was not evaluated.
+          loss: its evaluation loss, if known; decides what is kept as the best.
 
         Raises:
           CheckpointError: no room for it, or the write before this one failed.
         """
-        self.wait()
-        step = int(state.step)
-        if step in self._manager.all_steps():
-            return
-        loss = float(loss) if loss is not None and math.isfinite(loss) else math.inf
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-        self._writing = step, needed, loss, integrity.spec(state)
-        if needed > shutil.disk_usage(self.directory).free:
-            raise self._failure("not enough room, so it was not begun")
-        try:
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(state=ocp.args.StandardSave(state)),
-                metrics={"loss": loss},
-            )
-        except WRITE_ERRORS as error:
-            raise self._failure(error) from error
+        self._do(self._save, state, loss)
 
     def wait(self):
-        """Waits until the last write has ended.
-
-        Raises:
-          CheckpointError: it failed. It is raised once.
-        """
-        try:
-            self._manager.wait_until_finished()
-        except WRITE_ERRORS as error:
-            raise self._failure(error) from error
+        """Waits for the last write; a `CheckpointError`, once, if it failed."""
+        self._do(self._wait)
 
     def restore(self, like):
         """The newest saved state.
@@ -131,7 +107,41 @@ class Store:
         folder = self.directory / str(step)
         _compare(integrity.spec(like), integrity.read(folder)["tree"], folder)
         target = ocp.args.Composite(state=ocp.args.StandardRestore(like))
-        return self._manager.restore(step, args=target)["state"]
+        return self._do(lambda: self._manager.restore(step, args=target)["state"])
+
+    def _do(self, call, *args):
+        return self._thread.submit(call, *args).result()
+
+    def _save(self, state, loss):
+        self._wait()
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        loss = float(loss) if loss is not None and math.isfinite(loss) else math.inf
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        self._writing = step, needed, loss, integrity.spec(state)
+        if needed > shutil.disk_usage(self.directory).free:
+            raise self._failure("not enough room, so it was not begun")
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(state=ocp.args.StandardSave(state)),
+                metrics={"loss": loss},
+            )
+        except WRITE_ERRORS as error:
+            raise self._failure(error) from error
+
+    def _wait(self):
+        try:
+            self._manager.wait_until_finished()
+        except WRITE_ERRORS as error:
+            raise self._failure(error) from error
+
+    def _close(self):
+        try:
+            self._wait()
+        finally:
+            self._manager.close()
 
     def _write_record(self):
         """Called by Orbax's thread when all files are there, before the rename."""

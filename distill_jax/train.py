@@ -1,6 +1,9 @@
 """The training step and the loop, one for every job. The loop is a generator."""
 
+import contextlib
 import logging
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -150,19 +153,17 @@ def prepare(config, task, mesh, store=None):
 def _steps(config, programs, data, store, state):
     """Updates, evaluates, saves and yields until the last step."""
     first, last = int(state.step) + 1, config.steps
-    live, pending = deque([(state, {})], maxlen=1), deque()
+    pending = deque()
     batches = data.train(first - 1)
     try:
         for step in range(first, last + 1):
             batch = programs.place(next(batches))
-            # One call in C takes the old state and puts the new one in its place: an
-            # interrupt comes before it or after it, never when the old is donated
-            # and the new not yet held.
-            live.extend(map(programs.step, [live[0][0]], [programs.frozen], [batch]))
-            pending.append((step, live[0][1]))
-            extra = _look(config, programs, data, (step, live[0][0]))
+            with _undisturbed():
+                state, values = programs.step(state, programs.frozen, batch)
+            pending.append((step, values))
+            extra = _look(config, programs, data, (step, state))
             if _due(step, config.save_every, last):
-                store.save(live[0][0], extra.get("valid/loss"))
+                store.save(state, extra.get("valid/loss"))
             while len(pending) > (0 if extra else RUN_AHEAD):
                 number, values = pending.popleft()
                 values = jax.tree.map(float, jax.device_get(values))
@@ -171,8 +172,28 @@ def _steps(config, programs, data, store, state):
     except checkpoints.CheckpointError:
         raise  # Nothing can be written now; trying again would hide why.
     except BaseException:
-        _save_good(store, live[0][0])
+        _save_good(store, state)
         raise
+
+
+@contextlib.contextmanager
+def _undisturbed():
+    """Holds Ctrl-C back for the block.
+
+    Its handler runs between any two instructions, also where the old state is already
+    donated and the new one not yet held, and nothing would be left to save.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Handlers run in the main thread only.
+        return
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _due(step, every, last):

@@ -28,9 +28,14 @@ def clips(folder):
     return {path.name: files.read(path, RATE) for path in sorted(folder.iterdir())}
 
 
+def files_air(name):
+    """Level of the air in a sound of the corpus."""
+    return sounds.recipes(0)[name]["room"]
+
+
 def test_corpus_is_varied_and_within_its_limits(folder, clips, cache):
     found = manifest.require(manifest.scan(folder, cache))
-    assert len(found) == 94
+    assert len(found) == 98
     assert all(2 <= clip.seconds <= 4 and clip.rate_hz == RATE for clip in found)
     assert all(clip.channels == 1 for clip in found)
     kinds = collections.Counter(name.split("_")[0] for name in clips)
@@ -38,17 +43,17 @@ def test_corpus_is_varied_and_within_its_limits(folder, clips, cache):
     assert min(kinds.values()) >= 6
     peak_db = [20 * np.log10(np.abs(audio_s).max()) for audio_s in clips.values()]
     assert min(peak_db) > -30 and max(peak_db) < -1
-    assert max(peak_db) - min(peak_db) > 20
+    assert max(peak_db) - min(peak_db) > 18
     wanted_db = [files.read_settings(folder / name)["peak_db"] for name in clips]
-    np.testing.assert_allclose(peak_db, wanted_db, atol=1e-3)
+    np.testing.assert_allclose(peak_db, wanted_db, atol=1.0)  # the air adds to it
 
 
 def test_sounds_begin_and_end_without_clicks(clips):
     for name, audio_s in clips.items():
-        peak = np.abs(audio_s).max()
-        assert not audio_s[: RATE // 100].any(), name
-        assert np.abs(audio_s[-48:]).max() < 1e-3 * peak, name
-        assert abs(audio_s.mean()) < 5e-3 * peak, name
+        air = 5 * files_air(name)
+        assert np.abs(audio_s[: RATE // 100]).max() < air, name
+        assert np.abs(audio_s[-48:]).max() < air, name
+        assert abs(audio_s.mean()) < 5e-3 * np.abs(audio_s).max(), name
 
 
 def test_no_half_second_is_empty(clips):

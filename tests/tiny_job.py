@@ -5,6 +5,8 @@ frequencies a noisy tone has. Run as a program it trains in a work directory, as
 as it is told to be killed on the way: `tiny_job.py WORKDIR [KILL_AT_STEP]`.
 """
 
+import contextlib
+import hashlib
 import os
 import signal
 import sys
@@ -15,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from distill_jax import checkpoints, train
 from distill_jax.task import Data, Task
 
 CLASSES = 4
@@ -26,7 +29,9 @@ class Net(nn.Module):
 
     @nn.compact
     def __call__(self, audio_bs, train):
-        x = nn.Conv(self.width, (9,), (4,), name="conv")(audio_bs[..., None])
+        # No bias: before a normalisation its gradient is rounding noise.
+        conv = nn.Conv(self.width, (9,), (4,), use_bias=False, name="conv")
+        x = conv(audio_bs[..., None])
         x = nn.BatchNorm(use_running_average=not train, momentum=0.9, name="norm")(x)
         x = nn.relu(x).reshape(len(audio_bs), -1)
         x = nn.relu(nn.Dense(self.width, name="hidden")(x))
@@ -133,6 +138,37 @@ def data(config, at=None):
     return Data(train, valid)
 
 
+def start(workdir, at=None, trainable=(".*",), **changes):
+    """The training loop; `changes` are settings."""
+    settings = config(**changes)
+    task = make(settings, trainable)
+    return train.train(settings, task, data(settings, at), workdir)
+
+
+def learnt(workdir, which="latest"):
+    """Step of a checkpoint and a digest of all that training moves."""
+    saved = checkpoints.read(workdir, which)
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves((saved["params"], saved["state"], saved["ema"])):
+        digest.update(leaf.tobytes())
+    return saved["step"], digest.hexdigest()
+
+
+@contextlib.contextmanager
+def compiled_once(folder):
+    """Every test compiles the same programs; inside, from the second time read."""
+    names = (
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+    )
+    before = {name: getattr(jax.config, name) for name in names}
+    train.cache_compilations(folder)
+    jax.config.update(names[1], 0.0)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
 def killed_at(kill_at):
     """For `data`: ends the process as a power cut would when that step is read."""
 
@@ -145,13 +181,8 @@ def killed_at(kill_at):
 
 
 def main(workdir, kill_at=-1):
-    from distill_jax import train
-
-    settings = config(steps=60, save_every=10, eval_every=20)
-    job = train.train(
-        settings, make(settings), data(settings, killed_at(int(kill_at))), workdir
-    )
-    for step, metrics in job:
+    at = killed_at(int(kill_at))
+    for step, metrics in start(workdir, at, steps=60, save_every=10, eval_every=20):
         print(step, metrics["loss"], flush=True)
 
 

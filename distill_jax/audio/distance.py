@@ -28,12 +28,16 @@ def _safe_sqrt(number):
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, number, 1.0)), 0.0)
 
 
-def _powers(reference_bs, estimate_bs, n_fft):
+def _check_shapes(reference_bs, estimate_bs):
     if reference_bs.shape != estimate_bs.shape:
         raise ValueError(
             f"expected waveforms of one shape, found {reference_bs.shape} and "
             f"{estimate_bs.shape}; cut both to the shorter length"
         )
+
+
+def _powers(reference_bs, estimate_bs, n_fft):
+    _check_shapes(reference_bs, estimate_bs)
     pair = (reference_bs, estimate_bs)
     return [features.power(features.stft(x_bs, n_fft, n_fft // 4)) for x_bs in pair]
 
@@ -143,7 +147,11 @@ def log_mel_l1(reference_bs, estimate_bs, mel=BANDS):
 
     Returns:
       [batch], in nepers of power (1 is 4.34 dB).
+
+    Raises:
+      ValueError: the shapes differ.
     """
+    _check_shapes(reference_bs, estimate_bs)
     log_pair = [
         jnp.log(jnp.maximum(features.mel_power(x_bs, mel), MEL_FLOOR))
         for x_bs in (reference_bs, estimate_bs)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax.audio import features
+from distill_jax.audio import features, magnitude
 
 # Nepers of power per unit of channel 0. Recordings spread by about as much, and a
 # softplus head learns silence and full scale fastest where its curve is bent between
@@ -20,9 +20,8 @@ from distill_jax.audio import features
 LEVEL_NEPERS = 4.0
 # About the largest mel power of peak-normalised audio: a full-scale sine.
 FULL_POWER = 2.6e5
-MEL_UPDATES = 20
 MOMENTUM = 0.99
-# Below this power a bin's phase counts as unknown, and the square root is smoothed.
+# Power of a band below which its frequency is drawn to its centre.
 SILENT_POWER = 1e-8
 FREQUENCIES = ("reassigned", "circular")
 
@@ -88,20 +87,16 @@ def centre_hz(spec):
 
 
 def reach_hz(spec):
-    """How far from its centre a band's frequency may lie, numpy float64 [mels].
+    """Frequency of each band, from its centre, at 1 in channel 1; float64 [mels].
 
-    Half the band's width but at least one FFT bin, plus one bin: the energy of a
-    narrow band often lies outside it.
+    "reassigned": half the band's width but at least one FFT bin, plus one bin: the
+    energy of a narrow band often lies outside it. "circular": half a turn per hop.
     """
+    if spec.frequency == "circular":
+        return np.full(spec.mels, spec.rate_hz / (2 * spec.hop))
     edge_hz = features.band_edges_hz(spec.rate_hz, spec.mels)
     bin_hz = spec.rate_hz / spec.n_fft
     return np.maximum((edge_hz[2:] - edge_hz[:-2]) / 2, bin_hz) + bin_hz
-
-
-def _safe_angle(number):
-    """Angle of a complex array; 0, with a gradient of 0, where it vanishes."""
-    known = features.power(number) > 1e-12
-    return jnp.where(known, jnp.angle(jnp.where(known, number, 1.0)), 0.0)
 
 
 def _advance(spectrum_btk):
@@ -113,22 +108,18 @@ def _advance(spectrum_btk):
 def _reassigned(spectrum_btk, spec):
     """Power-weighted mean frequency of each band, from its centre, in [-1, 1]."""
     power_btk = features.power(spectrum_btk)
-    unit_btk = spectrum_btk * jax.lax.rsqrt(power_btk + SILENT_POWER)
     bin_k = np.arange(spec.n_fft // 2 + 1)
     expected_k = np.exp(-2j * np.pi * (bin_k * spec.hop % spec.n_fft) / spec.n_fft)
-    turn_btk = _advance(unit_btk) * expected_k.astype(np.complex64)[None, None, :]
+    turn_btk = _advance(spectrum_btk) * expected_k.astype(np.complex64)[None, None, :]
     # In units of FFT bins, from the centre of the band: no large numbers cancel.
-    shift_btk = _safe_angle(turn_btk) * (spec.n_fft / (2 * np.pi * spec.hop))
-    bin_hz = spec.rate_hz / spec.n_fft
-    filter_kf = features.mel_filters(spec.mel)
-    offset_kf = filter_kf * (bin_k[:, None] - centre_hz(spec) / bin_hz)
+    shift_btk = features.angle(turn_btk) * (spec.n_fft / (2 * np.pi * spec.hop))
+    offset_kf = features.mel_filters(spec.mel) * (bin_k[:, None] - _centre_bins(spec))
     moment_btf = features.to_mel(power_btk * shift_btk, spec.mel) + jnp.matmul(
         power_btk, offset_kf.astype(np.float32), precision=features.PRECISION
     )
     mass_btf = features.to_mel(power_btk, spec.mel)
-    reach_f = (reach_hz(spec) / bin_hz).astype(np.float32)
     mean_btf = moment_btf / (mass_btf + SILENT_POWER)
-    return jnp.clip(mean_btf / reach_f[None, None, :], -1.0, 1.0)
+    return jnp.clip(mean_btf / _reach_bins(spec)[None, None, :], -1.0, 1.0)
 
 
 def _circular(spectrum_btk, spec):
@@ -138,13 +129,20 @@ def _circular(spectrum_btk, spec):
     imag_btf = features.to_mel(advance_btk.imag, spec.mel)
     expected_f = np.exp(-2j * np.pi * _centre_turns(spec)).astype(np.complex64)
     band_btf = jax.lax.complex(real_btf, imag_btf) * expected_f[None, None, :]
-    scale_btf = jax.lax.rsqrt(features.power(band_btf) + SILENT_POWER**2)
-    return _safe_angle(band_btf * scale_btf) / np.pi
+    return features.angle(band_btf) / np.pi
 
 
 def _centre_turns(spec):
     """Turns that a band's centre makes in one hop, without the whole ones."""
     return centre_hz(spec) * spec.hop / spec.rate_hz % 1.0
+
+
+def _centre_bins(spec):
+    return (centre_hz(spec) * spec.n_fft / spec.rate_hz).astype(np.float32)
+
+
+def _reach_bins(spec):
+    return (reach_hz(spec) * spec.n_fft / spec.rate_hz).astype(np.float32)
 
 
 @functools.partial(jax.jit, static_argnames=("spec",))
@@ -157,8 +155,8 @@ def encode(audio_bs, spec):
 
     Returns:
       [batch, mels, frames, 2]. Channel 0 is log1p(power / epsilon) in units of
-      `LEVEL_NEPERS`, never negative, about 5 at full scale. Channel 1 is the frequency of each band
-      relative to its centre, in [-1, 1]; 0 in silence.
+      `LEVEL_NEPERS`, never negative, about 5 at full scale. Channel 1 is the
+      frequency of each band relative to its centre, in [-1, 1]; 0 in silence.
 
     Raises:
       ValueError: settings that cannot work, or audio that is not [batch, samples].
@@ -182,32 +180,6 @@ def mel_power_bft(feature_bftc, spec):
     return spec.epsilon * jnp.expm1(level_bft * LEVEL_NEPERS)
 
 
-def _magnitude(mel_btf, spec):
-    """Magnitude of each FFT bin whose power sums to that of the mel bands.
-
-    Richardson-Lucy updates keep it positive and spread the power of a band by its
-    filter; a least-squares inverse does neither (Richardson 1972; Lucy 1974).
-    """
-    filter_kf = features.mel_filters(spec.mel)
-    total_k = filter_kf.sum(1)
-    spread_fk = (filter_kf / np.where(total_k > 0, total_k, 1.0)[:, None]).T
-
-    def update(power_btk, _):
-        ratio_btf = mel_btf / (features.to_mel(power_btk, spec.mel) + 1e-10)
-        factor_btk = jnp.matmul(ratio_btf, spread_fk, precision=features.PRECISION)
-        return power_btk * factor_btk, None
-
-    mean_btf = mel_btf / filter_kf.sum(0)[None, None, :]
-    start_btk = jnp.matmul(mean_btf, spread_fk, precision=features.PRECISION)
-    power_btk, _ = jax.lax.scan(update, start_btk, length=MEL_UPDATES)
-    # No filter covers the first and the last bin.
-    edges = ((0, 0), (0, 0), (1, 1))
-    power_btk = jnp.pad(power_btk[:, :, 1:-1], edges, mode="edge")
-    # sqrt(p + d) - sqrt(d) without cancellation: sqrt(p) whose gradient is bounded.
-    root_btk = jnp.sqrt(power_btk + SILENT_POWER) + SILENT_POWER**0.5
-    return power_btk / root_btk
-
-
 def _add_turns(left, right):
     turns = left + right
     return turns - jnp.floor(turns)
@@ -224,10 +196,7 @@ def band_turns(frequency_btf, spec):
       [batch, frames, mels] in [0, 1): whole turns are dropped at every sum, so that
       float32 is as precise after a minute as after a frame.
     """
-    if spec.frequency == "circular":
-        turns_f = np.full(spec.mels, 0.5)
-    else:
-        turns_f = reach_hz(spec) * spec.hop / spec.rate_hz
+    turns_f = reach_hz(spec) * spec.hop / spec.rate_hz
     centre_f = _centre_turns(spec).astype(np.float32)
     step_btf = frequency_btf * turns_f.astype(np.float32)[None, None, :]
     step_btf = _add_turns(step_btf, centre_f[None, None, :]).at[:, 0].set(0.0)
@@ -245,8 +214,21 @@ def _first_phase(frequency_btf, spec):
     return unit_btf[:, :, nearest_k] * sign_k[None, None, :]
 
 
-def _griffin_lim(magnitude_btk, unit_btk, spec, iterations, samples):
-    """Fast Griffin-Lim (Perraudin et al. 2013) from a given phase."""
+def griffin_lim(magnitude_btk, unit_btk, spec, iterations, samples):
+    """Phase with which a magnitude is closest to the spectrogram of some audio.
+
+    Args:
+      magnitude_btk: [batch, frames, bins].
+      unit_btk: the phase to start from, complex numbers of magnitude 1.
+      spec: a `Spectrogram`.
+      iterations: how often the phase is taken from the audio it gives.
+      samples: length of that audio.
+
+    Returns:
+      complex64 [batch, frames, bins], of magnitude 1 (0 where the audio is silent).
+
+    Source: fast Griffin-Lim, Perraudin et al. 2013.
+    """
 
     def update(carry, _):
         unit_btk, last_btk = carry
@@ -290,8 +272,12 @@ def decode(feature_bftc, spec, iterations=32, samples=None):
             f"{samples} samples, found {feature_bftc.shape}; check spec and samples"
         )
     mel_btf = mel_power_bft(feature_bftc, spec).swapaxes(1, 2)
-    magnitude_btk = _magnitude(mel_btf, spec)
     frequency_btf = feature_bftc[..., 1].astype(jnp.float32).swapaxes(1, 2)
+    offset_btf = frequency_btf * _reach_bins(spec)[None, None, :]
+    # A phase advance tells the frequency only where a band is too narrow to wrap.
+    circular = spec.frequency == "circular"
+    widest_bins = spec.n_fft / spec.hop if circular else float("inf")
+    magnitude_btk = magnitude.from_bands(mel_btf, offset_btf, spec.mel, widest_bins)
     unit_btk = _first_phase(frequency_btf, spec)
-    unit_btk = _griffin_lim(magnitude_btk, unit_btk, spec, iterations, samples)
+    unit_btk = griffin_lim(magnitude_btk, unit_btk, spec, iterations, samples)
     return features.istft(magnitude_btk * unit_btk, spec.hop, samples)

@@ -13,7 +13,7 @@ from distill_jax.audio import files
 from distill_jax.progress import bar
 
 # Raise it when the sounds change, so that an old corpus is not taken for this one.
-CORPUS_VERSION = 1
+CORPUS_VERSION = 2
 NOTES = ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")
 HIGHEST = 0.45  # of the sampling rate: partials above are left out
 LEAD_S = 0.01
@@ -40,7 +40,9 @@ RATIOS = {
 #   of frequency it falls; again: after which part of it the next strike comes;
 #   cutoff_hz: brightness of the strike; knock: its noise; detune_cents: of the two
 #   partials of a pair; spread: of the ratios.
-ALL = {"again": (0.12, 0.45)}
+#   room: level of the air around it, over full scale; air_hz: where that turns from
+#   white to brown.
+ALL = {"again": (0.12, 0.45), "room": (0.0006, 0.004), "air_hz": (200, 2000)}
 STRUCK = ALL | {
     "cutoff_hz": (700, 9000), "knock": (0.005, 0.15), "detune_cents": (0.2, 3),
 }  # fmt: skip
@@ -74,7 +76,7 @@ RANGES = {
         "decay_slope": (0.8, 1.4), "spread": (0.002, 0.02), "detune_cents": (0.5, 8),
     },
     "burst": ALL | {
-        "count": 12, "pitch_hz": (150, 7000), "decay_s": (0.25, 3),
+        "count": 16, "pitch_hz": (150, 7000), "decay_s": (0.25, 3),
         "octaves": (0.3, 4), "attack_s": (0.001, 0.08),
     },
 }  # fmt: skip
@@ -89,7 +91,7 @@ def corpus(cache, rate_hz=48000, seed=0):
       seed: int, another one makes other sounds.
 
     Returns:
-      pathlib.Path of a folder of 94 WAV files of 2 to 4 s, mono, named by kind and
+      pathlib.Path of a folder of 98 WAV files of 2 to 4 s, mono, named by kind and
       nearest note. A file is made again unless it decodes and holds the settings
       that it should have.
 
@@ -126,7 +128,8 @@ def synthesise(recipe, rate_hz):
       rate_hz: sampling rate.
 
     Returns:
-      float32 [s], from silence to silence, with the peak of the recipe.
+      float32 [s], with the peak of the recipe, and the air of a room from end to
+      end, as in any recording.
     """
     rng = np.random.default_rng(recipe["seed"])
     samples = round(recipe["seconds"] * rate_hz)
@@ -142,9 +145,15 @@ def synthesise(recipe, rate_hz):
     # Strikes begin after silence; the end is faded out so that it does not click.
     fall = round(FADE_S * rate_hz)
     audio_s[-fall:] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(1, fall + 1) / fall)
-    return np.float32(
-        audio_s * (10 ** (recipe["peak_db"] / 20) / np.abs(audio_s).max())
-    )
+    audio_s *= 10 ** (recipe["peak_db"] / 20) / np.abs(audio_s).max()
+    return np.float32(audio_s + air(recipe, samples, rate_hz, rng))
+
+
+def air(recipe, samples, rate_hz, rng):
+    """The noise of a quiet room, float64 [s]; takes what `pluck` takes."""
+    white_s = rng.standard_normal(samples)
+    noise_s = 0.1 * white_s + _lowpass(white_s, recipe["air_hz"], rate_hz)
+    return recipe["room"] * noise_s / noise_s.std()
 
 
 def pluck(recipe, samples, rate_hz, rng):
@@ -213,13 +222,7 @@ def struck(recipe, samples, rate_hz, rng):
 
 
 def burst(recipe, samples, rate_hz, rng):
-    """Noise in a band, with attack and decay.
-
-    Takes what `pluck` takes.
-
-    Returns:
-      float64 [s].
-    """
+    """Noise in a band with attack and decay, float64 [s]; takes what `pluck` takes."""
     half = 2 ** (recipe["octaves"] / 2)
     edges_hz = (
         recipe["pitch_hz"] / half,
@@ -258,7 +261,7 @@ def _recipe(kind, index, rng):
     recipe = {
         "kind": kind,
         "seconds": rng.uniform(2, 4),
-        "peak_db": rng.uniform(-28, -2),
+        "peak_db": rng.uniform(-24, -2),
     }
     for name, (low, high) in ranges.items():
         place = rng.uniform()

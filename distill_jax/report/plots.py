@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", ":", "-.")
 MARKERS = "os^DvPX"
-POSITIVE, SIGNED = "magma", "RdBu_r"
+POSITIVE, SIGNED, UNKNOWN = "magma", "RdBu_r", "#e4e4e4"
 STYLE = {
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,
@@ -31,7 +31,6 @@ STYLE = {
     "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
     "grid.color": "#dddddd",
     "legend.frameon": False,
-    "lines.linewidth": 1.8,
 }
 TICKS_HZ = (200, 1000, 3000, 10_000, 20_000)
 # A factor that a linear axis cannot show.
@@ -39,6 +38,8 @@ LOGARITHMIC = 30
 MOST_NUMBERS = 150
 # Letters of a label before it is broken.
 LABEL = 14
+# Points of a curve that is drawn thin.
+CROWDED = 150
 
 
 class Scale(NamedTuple):
@@ -49,12 +50,15 @@ class Scale(NamedTuple):
       band_hz: centre of each row, [mels].
       frame_seconds: from one column to the next.
       unit: what the colour measures.
+      limits: lowest and highest value that has a colour of its own; if None, those
+        of the pictures. Limits on both sides of 0 make white the colour of 0.
     """
 
     title: str
     band_hz: np.ndarray
     frame_seconds: float
     unit: str
+    limits: tuple | None = None
 
 
 @contextlib.contextmanager
@@ -98,8 +102,11 @@ def _curves_in(axis, curves_of):
     for (name, (x_n, y_n)), dash in zip(
         curves_of.items(), itertools.cycle(DASHES), strict=False
     ):
-        marker = "o" if len(x_n) < 8 else None
-        axis.plot(x_n, y_n, dash, label=name, marker=marker, markersize=4)
+        marker = "o" if 2 < len(x_n) < 8 or len(x_n) == 1 else None
+        width = 1.8 if len(x_n) < CROWDED else 1.0
+        axis.plot(
+            x_n, y_n, dash, label=name, marker=marker, markersize=4, linewidth=width
+        )
     every_n = np.concatenate([np.ravel(y_n) for _, y_n in curves_of.values()])
     every_n = every_n[np.isfinite(every_n)]
     if every_n.size and every_n.min() > 0:
@@ -121,7 +128,7 @@ def bars(path, values, labels, title, y_label):
       y_label: what is measured.
     """
     values, place = np.asarray(values, float), np.arange(1, len(values) + 1)
-    width = float(np.clip(1.2 * len(values), 6, 12))
+    width = float(np.clip(1.3 * len(values), 6, 12))
     with _figure(path, width, 4, title) as figure:
         axis = figure.subplots()
         drawn = axis.bar(place, values, width=0.7, color=COLOURS[0])
@@ -131,10 +138,14 @@ def bars(path, values, labels, title, y_label):
             axis.bar_label(drawn, [f"{value:.3g}" for value in values], padding=2)
             axis.margins(y=0.12)
         if len(labels):
-            labels = [textwrap.fill(label, LABEL) for label in labels]
-            long = LABEL * len(labels) > 10 * width
+            long = LABEL * len(labels) > 12 * width
             turn = {"rotation": 35, "ha": "right"} if long else {}
-            axis.set_xticks(place, labels, **turn)
+            axis.set_xticks(place, map(_broken, labels), **turn)
+
+
+def _broken(label):
+    """A label in lines of at most LABEL letters; its own line breaks are kept."""
+    return "\n".join(textwrap.fill(line, LABEL) for line in label.split("\n"))
 
 
 def heat(path, matrix, row_labels, column_labels, title):
@@ -150,7 +161,7 @@ def heat(path, matrix, row_labels, column_labels, title):
     """
     matrix = np.asarray(matrix, float)
     rows, columns = matrix.shape
-    colours, (low, high) = _colours([matrix])
+    colours, (low, high) = _colours(_extremes([matrix]))
     size = (2.5 + 0.75 * columns, 1.4 + 0.38 * rows)
     with _figure(path, *size, title) as figure:
         axis = figure.subplots()
@@ -214,7 +225,8 @@ def spectrograms(path, rows, column_titles, row_titles, scale):
       scale: a `Scale`.
     """
     shape = (len(rows), len(column_titles))
-    colours, limits = _colours([picture for row in rows for picture in row])
+    pictures = [picture for row in rows for picture in row]
+    colours, limits = _colours(scale.limits or _extremes(pictures))
     size = (1.6 + 3.3 * shape[1], 1.0 + 1.7 * shape[0])
     with _figure(path, *size, scale.title) as figure:
         axes = figure.subplots(*shape, squeeze=False, sharey=True)
@@ -223,7 +235,7 @@ def spectrograms(path, rows, column_titles, row_titles, scale):
             if row == 0:
                 axis.set_title(column_titles[column])
         for axis, row_title in zip(axes[:, 0], row_titles, strict=True):
-            axis.set_ylabel(f"{row_title}\n\nHz")
+            axis.set_ylabel(f"{_broken(row_title)}\n\nHz")
         for axis in axes[-1]:
             axis.set_xlabel("seconds")
         figure.colorbar(image, ax=axes, label=scale.unit, aspect=40, pad=0.01)
@@ -249,13 +261,19 @@ def _picture_in(axis, picture_ft, scale, colours_and_limits):
     return image
 
 
-def _colours(pictures):
-    """The colour map and the limits that fit all pictures."""
-    values = np.concatenate([np.ravel(picture) for picture in pictures])
+def _extremes(arrays):
+    """Lowest and highest finite value; a scale of values above 0 begins at 0."""
+    values = np.concatenate([np.ravel(array) for array in arrays])
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if values.size else (0.0, 1.0)
-    signed = low < 0
-    top = max(-low, high) if signed else high
+    return min(low, 0.0), high
+
+
+def _colours(limits):
+    """The colour map that fits, and the limits, even around 0 if it is within."""
+    low, high = limits
+    signed = low < 0 < high
+    top = max(-low, high)
     name = SIGNED if signed else POSITIVE
-    colours = matplotlib.colormaps[name].with_extremes(bad="#e4e4e4")
-    return colours, (-top if signed else 0.0, top or 1.0)
+    colours = matplotlib.colormaps[name].with_extremes(bad=UNKNOWN)
+    return colours, (-top, top) if signed else (low, high if high > low else low + 1)

@@ -8,6 +8,12 @@ MOST_AXES, LEAST_SHARE = 12, 0.02
 SAFE_PERCENTILES = (2, 98)
 # As many are needed to sweep from.
 FEWEST = 8
+# Variance, over all latents, that is but rounding.
+SAME = 1e-10
+
+
+class LatentsError(ValueError):
+    """Latents along which nothing can be found."""
 
 
 class Axes(NamedTuple):
@@ -29,21 +35,21 @@ class Axes(NamedTuple):
 
 
 def fit(mean_nz):
-    """Finds the axes with at least 2 % of the variance, at most 12, strongest first.
+    """Finds the axes with at least 2 % of the variance, 1 to 12, strongest first.
 
     Args:
       mean_nz: posterior means of the training sounds, [windows, latents]. No draws
         from the prior: they would outnumber a small corpus and turn the axes.
 
     Returns:
-      `Axes`; the safe range is the 2nd to the 98th percentile. None are found where
-      all latents are the same.
+      `Axes`; the safe range is the 2nd to the 98th percentile.
 
     Raises:
-      ValueError: there are fewer windows than eight, or some are not finite.
+      LatentsError: there are fewer windows than eight, some are not finite, or all
+        are the same.
     """
     if len(mean_nz) < FEWEST or not np.isfinite(mean_nz).all():
-        raise ValueError(
+        raise LatentsError(
             f"expected the finite latents of at least {FEWEST} windows, found "
             f"{np.shape(mean_nz)}; train on more or longer sounds"
         )
@@ -51,13 +57,18 @@ def fit(mean_nz):
     mean_z = mean_nz.mean(axis=0)
     centred_nz = mean_nz - mean_z[None, :]
     variance_z, vector_zz = np.linalg.eigh(centred_nz.T @ centred_nz / len(mean_nz))
-    share_z = variance_z / max(variance_z.sum(), 1e-30)
-    kept_a = [index for index in np.argsort(-share_z) if share_z[index] >= LEAST_SHARE]
-    kept_a = np.array(kept_a[:MOST_AXES], int)
+    if variance_z.sum() < SAME:
+        raise LatentsError(
+            "the latents of all windows are the same: the posterior has collapsed; "
+            "train with a lower config.loss_weight.kl"
+        )
+    share_z = variance_z / variance_z.sum()
+    most = max(1, min(MOST_AXES, int(np.sum(share_z >= LEAST_SHARE))))
+    kept_a = np.argsort(-share_z)[:most]
     vector_az, std_a = vector_zz[:, kept_a].T, np.sqrt(variance_z[kept_a])
     position_na = centred_nz @ vector_az.T / std_a[None, :]
     safe_a2 = np.percentile(position_na, SAFE_PERCENTILES, axis=0).T
-    return Axes(mean_z, vector_az, std_a, safe_a2.reshape(-1, 2), share_z[kept_a])
+    return Axes(mean_z, vector_az, std_a, safe_a2, share_z[kept_a])
 
 
 def positions(axes, latent_nz):
@@ -88,8 +99,8 @@ def sweep(axes, base_bz, count):
 def shuffled(axes, families, seed):
     """Null directions: every axis with its coordinates permuted, `families` times.
 
-    They have the lengths and the ranges of the axes but know nothing of what the
-    decoder does with each latent.
+    They have the lengths and the ranges of the axes, but not their way through the
+    latents that the decoder listens to.
 
     Args:
       axes: `Axes`.
@@ -99,7 +110,6 @@ def shuffled(axes, families, seed):
     Returns:
       `Axes`, [families · axes], family by family.
     """
-    repeated = [np.concatenate([field] * families) for field in axes[1:]]
-    rng = np.random.default_rng(seed)
-    vector_nz = rng.permuted(repeated[0], axis=1)
-    return Axes(axes.mean_z, vector_nz, *repeated[1:])
+    vector_nz, *rest = (np.concatenate([field] * families) for field in axes[1:])
+    vector_nz = np.random.default_rng(seed).permuted(vector_nz, axis=1)
+    return Axes(axes.mean_z, vector_nz, *rest)

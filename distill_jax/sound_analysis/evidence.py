@@ -95,9 +95,9 @@ def measure(sound, axes, mean_nz, seed=0):
     null = lines.shuffled(axes, families, seed)
     corpus_n5 = describe(sound, corpus_nz, "corpus")
     value_abp5 = describe(sound, lines.sweep(axes, base_bz, POSITIONS), "axes")
-    null_nb25 = describe(sound, lines.sweep(null, base_bz, 2), "null directions")
+    null_nbp5 = describe(sound, lines.sweep(null, base_bz, 2), "null directions")
     corpus_std_5 = spread(corpus_n5)
-    null_n5 = change(null_nb25) / corpus_std_5[None, :]
+    null_n5 = change(null_nbp5) / corpus_std_5[None, :]
     return Effects(
         mean_over_bases(spearman(value_abp5)),
         change(value_abp5) / corpus_std_5[None, :],

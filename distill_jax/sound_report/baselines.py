@@ -14,7 +14,7 @@ import numpy as np
 
 from distill_jax import sound
 from distill_jax.audio import distance, phase
-from distill_jax.data import pipeline
+from distill_jax.data import manifest, pipeline
 
 ITERATIONS = 32
 # Pictures compared at a time; more do not make it faster.
@@ -65,6 +65,14 @@ def sample(source, most, seed, spec):
     pairs = zip(file_n, start_n, strict=True)
     audio_ns = np.stack([pipeline.read_window(source, *pair) for pair in pairs])
     return Windows(audio_ns, encode(audio_ns, spec), file_n, start_n)
+
+
+def audible(windows, most):
+    """At most so many of the windows that are not silent, of every file in turn."""
+    loud_n = np.abs(windows.audio_ns).max(axis=1) > 10 ** (manifest.SILENCE_DBFS / 20)
+    loud_n = np.flatnonzero(loud_n)
+    kept_n = loud_n[spread(windows.file_n[loud_n], most, seed=0)]
+    return Windows(*(field[kept_n] for field in windows))
 
 
 def spread(group_n, most, seed):
@@ -279,10 +287,10 @@ def closeness(opened, train, held, drawn_nz):
     bank_mft = log_mel(train.feature_nftc, spec)
     audio_ns = decode(opened.decode(drawn_nz), spec, opened.samples)
     generated_nft = log_mel(encode(audio_ns, spec), spec)
-    some_n = spread(train.file_n, len(held.audio_ns), seed=0)
-    allowed_nm = train.file_n[some_n, None] != train.file_n[None]
+    some = audible(train, len(held.audio_ns))
+    allowed_nm = some.file_n[:, None] != train.file_n[None]
     return {
         "generated": nearest(generated_nft, bank_mft)[1],
         "held_out": nearest(log_mel(held.feature_nftc, spec), bank_mft)[1],
-        "training": nearest(bank_mft[some_n], bank_mft, allowed_nm)[1],
+        "training": nearest(log_mel(some.feature_nftc, spec), bank_mft, allowed_nm)[1],
     }

@@ -13,8 +13,9 @@ from distill_jax.sound_report import baselines
 from distill_jax.sound_report.job import Chapter
 
 SOUNDS, SECONDS = 6, 4.0
-# Channel 0 under which channel 1 is not drawn: there is nothing to hear.
-AUDIBLE = 0.3
+LEVEL_DB = (-80.0, 0.0)
+# Where it is quieter the frequency is not drawn: nobody hears it.
+QUIET_DB = -60.0
 
 
 def held_out(job):
@@ -45,7 +46,8 @@ def held_out(job):
         [x_ftc[:, : phase.frames(length, spec)] for x_ftc in pair]
         for *pair, length in zip(feature_nftc, model_nftc, length_n, strict=True)
     ]
-    draw(job, "spectrograms", pairs, (["original", "reconstruction"], titles))
+    rows_of = [title.rpartition(".")[0].replace("/", "\n") for title in titles]
+    draw(job, "spectrograms", pairs, (["original", "reconstruction"], rows_of))
     parts = [
         f"At most {SECONDS:g} s of each. The round trip goes to the spectrogram and "
         "back with no network: the best that the model could sound.",
@@ -101,7 +103,10 @@ def generated(job):
     """New sounds, drawn where the training sounds lie."""
     model, spec = job.model, job.model.spec
     samples = round(SECONDS * spec.rate_hz)
-    prior, count = sound.fitted_prior(job.workdir), sound.latents_needed(model, samples)
+    prior, count = (
+        sound.fitted_prior(job.workdir, model.step),
+        sound.latents_needed(model, samples),
+    )
     audio_ns = [
         sound.generate(model, sound.wander(prior, count, seed), samples)
         for seed in range(SOUNDS)
@@ -135,13 +140,17 @@ def draw(job, name, rows, titles):
     spec = job.model.spec
     band_hz, seconds = phase.centre_hz(spec), spec.hop / spec.rate_hz
     level = [[decibels(x_ftc, spec) for x_ftc in row] for row in rows]
-    scale = report.Scale("Level", band_hz, seconds, "dB, 0 is full scale")
+    scale = report.Scale("Level", band_hz, seconds, "dB, 0 is full scale", LEVEL_DB)
     report.spectrograms(job.folder / f"{name}_level.png", level, *titles, scale)
     bend = [
-        [np.where(x_ftc[..., 0] > AUDIBLE, x_ftc[..., 1], np.nan) for x_ftc in row]
+        [
+            np.where(decibels(x_ftc, spec) > QUIET_DB, x_ftc[..., 1], np.nan)
+            for x_ftc in row
+        ]
         for row in rows
     ]
-    scale = report.Scale("Frequency within the band", band_hz, seconds, "-1 to 1")
+    title, unit = "Frequency within the band", "from the band's centre"
+    scale = report.Scale(title, band_hz, seconds, unit, (-1.0, 1.0))
     report.spectrograms(job.folder / f"{name}_frequency.png", bend, *titles, scale)
 
 

@@ -11,18 +11,24 @@ from distill_jax.sound_report.job import Chapter
 from distill_jax.tasks import vae
 
 SIDES = {"train": "training", "valid": "held out"}
+TITLES = {
+    "loss": "loss",
+    "magnitude": "magnitude L1",
+    "frequency": "frequency L1",
+    "audio": "MRSTFT of the audio",
+    "kl": "KL with free bits, nats",
+    "kl_nats": "KL, nats",
+}
 
 
 def training(job):
     """The curves of the training, and its circumstances."""
     figures = circumstances(job)
     logged = report.curves(job.workdir)
-    names = [
-        name.removeprefix("valid/") for name in logged if name.startswith("valid/")
-    ]
+    names = [name for name in TITLES if f"valid/{name}" in logged]
     parts = ["No losses were logged."]
     if names:
-        series = {name.replace("_", " "): _sides(logged, name) for name in names}
+        series = {TITLES[name]: _sides(logged, name) for name in names}
         report.panels(job.folder / "curves.png", series, "Losses", "step")
         caption = (
             "Held-out sounds are judged without dropout and noise, with averaged "

@@ -130,15 +130,36 @@ def annotate(spec, batch):
     return {**batch, "feature_bftc": feature_bftc, "loudness_bft": loudness_bft}
 
 
-def reconstruction_terms(recon_bftc, batch):
-    """The two distances between spectrograms, each [batch] and never negative."""
+class Objective(NamedTuple):
+    """What is minimised.
+
+    Attributes:
+      spec: settings of the spectrogram.
+      weight: of each term: magnitude, frequency, kl and audio.
+      free_nats: KL per latent that costs nothing.
+      kl_warmup_steps: updates over which the weight of the KL rises from 0.
+    """
+
+    spec: phase.Spectrogram
+    weight: dict
+    free_nats: float
+    kl_warmup_steps: int
+
+
+def terms(objective, recon_bftc, out, batch):
+    """Every term of the loss, each [batch] and never negative."""
     target_bftc = batch["feature_bftc"]
-    return {
+    kl_bz = losses.kl_normal(out["mean_bz"], out["log_var_bz"])
+    found = {
         "magnitude": losses.l1(recon_bftc[..., 0], target_bftc[..., 0]),
         "frequency": losses.weighted_l1(
             recon_bftc[..., 1], target_bftc[..., 1], batch["loudness_bft"]
         ),
+        "kl": losses.free_bits(kl_bz, batch["weight_b"], objective.free_nats),
     }
+    if objective.weight["audio"]:
+        found["audio"] = audio_term(recon_bftc, batch, objective.spec)
+    return found
 
 
 def audio_term(recon_bftc, batch, spec):
@@ -152,9 +173,25 @@ def audio_term(recon_bftc, batch, spec):
     return distance.mrstft(audio_bs, decoded_bs)
 
 
+def shown(out):
+    """What is logged beside the terms, each [batch]: the KL without free bits."""
+    return {"kl_nats": losses.kl_normal(out["mean_bz"], out["log_var_bz"]).sum(axis=1)}
+
+
+def total(objective, found, kl_scale=1.0):
+    """The weighted sum of `terms`, [batch]."""
+    weight = {**objective.weight, "kl": objective.weight["kl"] * kl_scale}
+    return sum(weight[name] * term_b for name, term_b in found.items())
+
+
 def warm_up(step, steps):
     """Rises linearly from 0 to 1 over `steps`."""
     return jnp.minimum(1.0, (step + 1.0) / max(steps, 1))
+
+
+def in_float32(tree):
+    """The tree with its arrays in float32: losses are not taken in bfloat16."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
 
 
 def make(config):
@@ -167,57 +204,44 @@ def make(config):
       A `Task`. The batches it reads have `audio_bs`, `weight_b` and, while
       training, `step`.
     """
-    module, spec = model(config), spectrogram(config)
-    samples = window_samples(config)
-    weights = dict(config.loss_weight)
-    free_nats, kl_warmup_steps = config.free_nats, config.kl_warmup_steps
+    module, spec, samples = model(config), spectrogram(config), window_samples(config)
+    objective = Objective(
+        spec, dict(config.loss_weight), config.free_nats, config.kl_warmup_steps
+    )
 
     def init(rng):
-        feature_bftc = jnp.zeros((1, *module.size, 2))
-        variables = module.init(rng, feature_bftc)
-        params = variables.pop("params")
-        return params, variables
-
-    def terms_of(recon_bftc, out, batch):
-        terms = reconstruction_terms(recon_bftc, batch)
-        kl_bz = losses.kl_normal(out["mean_bz"], out["log_var_bz"])
-        terms["kl"] = losses.free_bits(kl_bz, batch["weight_b"], free_nats)
-        if weights["audio"]:
-            terms["audio"] = audio_term(recon_bftc, batch, spec)
-        return terms, {"kl_nats": jnp.sum(kl_bz, axis=1)}
-
-    def total(terms, kl_scale):
-        scale = {**weights, "kl": weights["kl"] * kl_scale}
-        return sum(scale[name] * term_b for name, term_b in terms.items())
+        variables = module.init(rng, jnp.zeros((1, *module.size, 2)))
+        return variables.pop("params"), variables
 
     def loss_fn(params, state, batch, rng):
         dropout_rng, latent_rng = jax.random.split(rng)
+        dtype = jax.tree.leaves(params)[0].dtype
         (recon_bftc, out), state = module.apply(
             {"params": params, **state},
-            batch["feature_bftc"].astype(jax.tree.leaves(params)[0].dtype),
+            batch["feature_bftc"].astype(dtype),
             train=True,
             rngs={"dropout": dropout_rng, "latent": latent_rng},
             mutable=list(state),
         )
-        recon_bftc, out = jax.tree.map(
-            lambda leaf: leaf.astype(jnp.float32), (recon_bftc, out)
-        )
-        terms, shown = terms_of(recon_bftc, out, batch)
-        kl_scale = warm_up(batch["step"], kl_warmup_steps)
-        loss = losses.mean(total(terms, kl_scale), batch["weight_b"])
+        recon_bftc, out = in_float32((recon_bftc, out))
+        found = terms(objective, recon_bftc, out, batch)
+        kl_scale = warm_up(batch["step"], objective.kl_warmup_steps)
+        loss = losses.mean(total(objective, found, kl_scale), batch["weight_b"])
         metrics = {
-            name: losses.mean(term_b, batch["weight_b"])
-            for name, term_b in {**terms, **shown}.items()
+            name: losses.mean(value_b, batch["weight_b"])
+            for name, value_b in {**found, **shown(out)}.items()
         }
         return loss, (state, metrics)
 
     def reconstruct(params, state, batch):
-        return module.apply({"params": params, **state}, batch["feature_bftc"])
+        feature_bftc = batch["feature_bftc"].astype(jax.tree.leaves(params)[0].dtype)
+        return in_float32(module.apply({"params": params, **state}, feature_bftc))
 
     def eval_fn(params, state, batch):
-        terms, shown = terms_of(*reconstruct(params, state, batch), batch)
+        recon_bftc, out = reconstruct(params, state, batch)
+        found = terms(objective, recon_bftc, out, batch)
         weight_b = batch["weight_b"]
-        values = {"loss": total(terms, 1.0), **terms, **shown}
+        values = {"loss": total(objective, found), **found, **shown(out)}
         return {
             name: (jnp.sum(value_b * weight_b), jnp.sum(weight_b))
             for name, value_b in values.items()
@@ -226,11 +250,10 @@ def make(config):
     def preview(params, state, batch):
         batch = jax.tree.map(lambda leaf: leaf[:PREVIEWS], batch)
         recon_bftc, _ = reconstruct(params, state, batch)
+        decoded_bs = phase.decode(recon_bftc, spec, PREVIEW_ITERATIONS, samples)
         return {
             "original_bs": batch["audio_bs"],
-            "reconstruction_bs": phase.decode(
-                recon_bftc, spec, PREVIEW_ITERATIONS, samples
-            ),
+            "reconstruction_bs": decoded_bs,
             "original_bft": batch["feature_bftc"][..., 0],
             "reconstruction_bft": recon_bftc[..., 0],
         }

@@ -7,7 +7,6 @@ every joint.
 
 import operator
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -16,10 +15,10 @@ import numpy as np
 
 from distill_jax import checkpoints
 from distill_jax.audio import overlap, phase
+from distill_jax.sound.prior import slerp
 from distill_jax.tasks import vae
 
 BATCH = 16
-LATENTS = "report/latents.npz"
 # Long enough that no click is heard, too short to be heard as a fade.
 FADE_SECONDS = 0.005
 
@@ -44,18 +43,6 @@ class Sound(NamedTuple):
     encode: Callable
     decode: Callable
     step: int = 0
-
-
-class Prior(NamedTuple):
-    """A normal distribution to draw latents from.
-
-    Attributes:
-      mean_z: [latents].
-      factor_zz: what standard normal rows are multiplied by, [latents, latents].
-    """
-
-    mean_z: np.ndarray
-    factor_zz: np.ndarray
 
 
 def load(workdir, which="best"):
@@ -163,103 +150,6 @@ def latents(sound, audio_s):
 def reconstruct(sound, audio_s, iterations=32):
     """What the model makes of a sound of any length, [samples]."""
     return render(sound, latents(sound, audio_s), len(audio_s), iterations)
-
-
-def slerp(start_nz, end_nz, mix_n):
-    """Spherical interpolation; the length goes linearly from one to the other.
-
-    Args:
-      start_nz: [rows, latents].
-      end_nz: [rows, latents].
-      mix_n: 0 gives the start, 1 the end, [rows].
-
-    Returns:
-      [rows, latents].
-
-    Source: Shoemake 1985; White 2016, "Sampling generative networks".
-    """
-    start_norm_n1 = np.linalg.norm(start_nz, axis=1, keepdims=True) + 1e-12
-    end_norm_n1 = np.linalg.norm(end_nz, axis=1, keepdims=True) + 1e-12
-    from_nz, to_nz = start_nz / start_norm_n1, end_nz / end_norm_n1
-    cosine_n1 = np.clip(np.sum(from_nz * to_nz, axis=1, keepdims=True), -1, 1)
-    angle_n1, mix_n1 = np.arccos(cosine_n1), mix_n[:, None]
-    sine_n1 = np.sin(angle_n1)
-    # Parallel directions have no arc, opposite ones no single arc: go straight.
-    straight = np.broadcast_to(sine_n1 < 1e-4, from_nz.shape)
-    safe_n1 = np.where(sine_n1 < 1e-4, 1.0, sine_n1)
-    arc_nz = (
-        np.sin((1 - mix_n1) * angle_n1) * from_nz + np.sin(mix_n1 * angle_n1) * to_nz
-    ) / safe_n1
-    direction_nz = np.where(straight, (1 - mix_n1) * from_nz + mix_n1 * to_nz, arc_nz)
-    return direction_nz * ((1 - mix_n1) * start_norm_n1 + mix_n1 * end_norm_n1)
-
-
-def standard_prior(sound):
-    """What training pulls the latents to: N(0, 1)."""
-    size = sound.config.model.latent
-    return Prior(np.zeros(size, np.float32), np.eye(size, dtype=np.float32))
-
-
-def fitted_prior(workdir):
-    """The normal distribution that fits the latents of the training sounds.
-
-    Its covariance is that of the posterior means plus the mean posterior
-    variance: the second moments of the aggregated posterior.
-
-    Raises:
-      FileNotFoundError: if the run has no report yet.
-    """
-    path = Path(workdir) / LATENTS
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is not there: the report of the run writes it; give the training "
-            "command again, or use the prior 'standard'"
-        )
-    with np.load(path) as saved:
-        mean_nz, log_var_nz = np.float64(saved["mean_nz"]), saved["log_var_nz"]
-    centred_nz = mean_nz - mean_nz.mean(axis=0, keepdims=True)
-    covariance_zz = centred_nz.T @ centred_nz / len(mean_nz)
-    covariance_zz += np.diag(np.exp(np.float64(log_var_nz)).mean(axis=0))
-    factor_zz = np.linalg.cholesky(covariance_zz).T
-    return Prior(np.float32(mean_nz.mean(axis=0)), np.float32(factor_zz))
-
-
-def draw(prior, count, seed, temperature=1.0):
-    """Draws latents, [count, latents]; at temperature 0 all are the mean."""
-    return _shaped(prior, _noise(prior, count, seed), temperature)
-
-
-def wander(prior, count, seed, temperature=1.0):
-    """A path through latents that are drawn a window apart, half a window a step.
-
-    It bends in the space of the normal numbers, so that latents between two draws
-    are as typical of the prior as the draws are. A longer path begins as a shorter
-    one with the same seed.
-
-    Args:
-      prior: a `Prior`.
-      count: length of the path, see `latents_needed`.
-      seed: of the draws.
-      temperature: scales how far they are from the mean.
-
-    Returns:
-      [count, latents].
-    """
-    noise_nz = _noise(prior, count // 2 + 1, seed)
-    position_n = np.arange(count) / 2
-    index_n = position_n.astype(int)
-    next_n = np.minimum(index_n + 1, len(noise_nz) - 1)
-    path_nz = slerp(noise_nz[index_n], noise_nz[next_n], position_n - index_n)
-    return _shaped(prior, path_nz, temperature)
-
-
-def _noise(prior, count, seed):
-    size = (count, len(prior.factor_zz))
-    return np.random.default_rng(seed).standard_normal(size, np.float32)
-
-
-def _shaped(prior, noise_nz, temperature):
-    return prior.mean_z[None, :] + temperature * noise_nz @ prior.factor_zz
 
 
 def generate(sound, latent_nz, samples, iterations=32):

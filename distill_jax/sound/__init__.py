@@ -1,0 +1,51 @@
+"""A trained sound VAE as an instrument: reconstruct, generate, interpolate."""
+
+from distill_jax.sound.instrument import (
+    BATCH,
+    Sound,
+    generate,
+    hop_frames,
+    in_batches,
+    interpolate,
+    latents,
+    latents_needed,
+    load,
+    of_variables,
+    reconstruct,
+    render,
+    spectrogram,
+)
+from distill_jax.sound.prior import (
+    LATENTS,
+    Prior,
+    draw,
+    fitted_prior,
+    read_latents,
+    slerp,
+    standard_prior,
+    wander,
+)
+
+__all__ = [
+    "BATCH",
+    "LATENTS",
+    "Prior",
+    "Sound",
+    "draw",
+    "fitted_prior",
+    "generate",
+    "hop_frames",
+    "in_batches",
+    "interpolate",
+    "latents",
+    "latents_needed",
+    "load",
+    "of_variables",
+    "read_latents",
+    "reconstruct",
+    "render",
+    "slerp",
+    "spectrogram",
+    "standard_prior",
+    "wander",
+]
