@@ -27,8 +27,21 @@ def moments(power_btk):
 def test_halves_add_up_to_the_mel_filters(widest_bins):
     half_kn = magnitude.halves(MEL, widest_bins).filter_kn
     assert half_kn.min() >= 0
-    both_kf = half_kn[:, :128] + half_kn[:, 128:]
+    both_kf = half_kn[:, 0::2] + half_kn[:, 1::2]
     np.testing.assert_allclose(both_kf, features.mel_filters(MEL), atol=1e-6)
+
+
+@pytest.mark.parametrize("widest_bins", [np.inf, 4.0, 0.0])
+def test_blocks_hold_every_filter(widest_bins):
+    half_kn = magnitude.halves(MEL, widest_bins).filter_kn
+    found_kn, start = np.zeros_like(half_kn), 1
+    for block in magnitude.blocks(MEL, widest_bins):
+        stop = start + len(block.filter_kn)
+        found_kn[start:stop, block.halves] = block.filter_kn
+        np.testing.assert_allclose(block.spread_nk.sum(0), 1.0, rtol=1e-5)
+        start = stop
+    assert start == 1024
+    np.testing.assert_array_equal(found_kn, half_kn)
 
 
 def test_smooth_spectrum_comes_back(power_btk):
@@ -48,8 +61,9 @@ def test_power_of_the_bands_is_kept():
     mel_btf = mel_btf.astype(np.float32)
     found_btk = magnitude.from_bands(mel_btf, offset_btf.astype(np.float32), MEL)
     ratio_btf = features.to_mel(found_btk**2, MEL) / mel_btf
-    np.testing.assert_allclose(np.median(ratio_btf), 1.0, atol=0.01)
-    np.testing.assert_allclose(ratio_btf, 1.0, atol=0.3)
+    # The lowest bands hold one or two bins, whose moments noise contradicts.
+    assert np.abs(np.log(ratio_btf)).mean() < 0.02
+    np.testing.assert_allclose(ratio_btf[..., 40:], 1.0, atol=0.05)
 
 
 def test_mean_frequency_sharpens_noise():
@@ -63,7 +77,7 @@ def test_mean_frequency_sharpens_noise():
         found_btk = magnitude.from_bands(mel_btf, offset_btf, MEL, widest_bins)
         return np.linalg.norm(np.abs(spectrum_btk) - found_btk)
 
-    assert error(np.inf) < 0.93 * error(0.0)
+    assert error(np.inf) < 0.95 * error(0.0)
 
 
 @pytest.mark.parametrize("hertz", [0.0, 6.0, 12.0, 20.0])
@@ -71,7 +85,7 @@ def test_bin_zero_follows_the_lobe_of_the_window(hertz):
     """A complex tone between bins 0 and 1, whose lobe scipy computes."""
     tone_s = np.exp(2j * np.pi * hertz / 48_000 * np.arange(2048)) * features.hann(2048)
     lobe_k = np.abs(np.fft.fft(tone_s)[:1025])
-    power_btk = np.ones((1, 1, 1025)) * lobe_k**2
+    power_btk = lobe_k[None, None, 1:-1] ** 2
     offset_bt = np.full((1, 1), hertz * 2048 / 48_000, np.float32)
     found_btk = magnitude._fill_ends(power_btk.astype(np.float32), offset_bt)
     np.testing.assert_allclose(found_btk[0, 0, 0], lobe_k[0] ** 2, rtol=2e-3)

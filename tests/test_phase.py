@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import librosa
@@ -139,11 +141,10 @@ def test_phase_stays_precise_for_a_minute(spec):
     assert np.abs(error_btf).max() < 1e-3
 
 
-@BOTH
-def test_a_long_sine_keeps_its_frequency(spec):
+def test_a_long_sine_keeps_its_frequency():
     sine_bs = 0.5 * np.sin(2 * np.pi * 3000 * np.arange(48_000 * 60)[None] / 48_000)
-    feature_bftc = phase.encode(sine_bs.astype(np.float32), spec)
-    audio_bs = np.asarray(phase.decode(feature_bftc, spec, 0))
+    feature_bftc = phase.encode(sine_bs.astype(np.float32), SPEC)
+    audio_bs = np.asarray(phase.decode(feature_bftc, SPEC, 0))
     last_s = audio_bs[0, -48_000 - 4096 : -4096]
     spectrum_k = np.abs(np.fft.rfft(last_s * np.hanning(48_000)))
     assert spectrum_k.argmax() == 3000
@@ -178,11 +179,12 @@ def test_decode_gives_the_length_asked_for(audio_bs):
 @BOTH
 def test_iterations_make_the_spectrogram_agree(audio_bs, spec):
     feature_bftc = phase.encode(audio_bs, spec)
-    errors = []
-    for iterations in (0, 8, 32):
-        decoded_bs = phase.decode(feature_bftc, spec, iterations, audio_bs.shape[1])
-        errors.append(distance.mrstft(audio_bs, decoded_bs).mean())
-    assert errors[0] > 1.05 * errors[1] > 1.1 * errors[2]
+    draft_bs, good_bs = (
+        phase.decode(feature_bftc, spec, iterations, audio_bs.shape[1])
+        for iterations in (0, 16)
+    )
+    draft_b = distance.mrstft(audio_bs, draft_bs)
+    assert (distance.mrstft(audio_bs, good_bs) < 0.9 * draft_b).all()
 
 
 def test_phase_of_a_tone_starts_better_than_at_random(audio_bs):
@@ -199,18 +201,22 @@ def test_phase_of_a_tone_starts_better_than_at_random(audio_bs):
     assert found < 0.8 * distance.spectral_convergence(reference_bs, random_bs)[0]
 
 
+@functools.partial(jax.jit, static_argnames=("spec",))
+def draft_gradient(feature_bftc, audio_bs, spec):
+    def loss(feature_bftc):
+        decoded_bs = phase.decode(feature_bftc, spec, 0, audio_bs.shape[1])
+        return distance.mrstft(audio_bs, decoded_bs).mean()
+
+    return jax.grad(loss)(feature_bftc)
+
+
 @BOTH
 @pytest.mark.parametrize("level", [0.0, 1e-6, 1.0])
 def test_gradient_of_a_draft_is_finite(audio_bs, spec, level):
     feature_bftc = phase.encode(level * audio_bs, spec)
-
-    def loss(feature_bftc):
-        decoded_bs = phase.decode(feature_bftc, spec, 0, 24_000)
-        return distance.mrstft(jnp.asarray(audio_bs), decoded_bs).mean()
-
-    grad_bftc = jax.grad(loss)(feature_bftc)
+    grad_bftc = draft_gradient(feature_bftc, audio_bs, spec)
     assert np.isfinite(grad_bftc).all()
-    if level:
+    if level == 1:
         assert (np.abs(grad_bftc).max((0, 1, 2)) > 0).all()
 
 

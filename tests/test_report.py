@@ -125,11 +125,15 @@ def test_spectrogram_has_low_bands_at_the_bottom_and_late_frames_at_the_right(tm
     report.spectrograms(tmp_path / "plot.png", [[picture_ft]], [""], [""], scale)
     picture_yxc = pixels(tmp_path / "plot.png")
     colour = matplotlib.colormaps[plots.POSITIVE](0.5)[:3]
-    blank_row_n, blank_column_n = drawn_in(picture_yxc, plots.UNKNOWN)
-    left = picture_yxc[:, : blank_column_n.max() + 1]  # without the colour bar
-    row_n, column_n = drawn_in(left, colour)
-    assert row_n.min() > np.quantile(blank_row_n, 0.8)
-    assert column_n.min() > np.quantile(blank_column_n, 0.7)
+    _, blank_column_n = drawn_in(picture_yxc, plots.UNKNOWN)
+    # The axes are wide and grey; the text is neither, and the colour bar lies beyond.
+    column, counts = np.unique(blank_column_n, return_counts=True)
+    left, right = column[counts > 150][[0, -1]]
+    row_n, column_n = drawn_in(picture_yxc[:, left : right + 1], colour)
+    bottom = np.flatnonzero(np.all(picture_yxc[:, left + 20] < 0.3, axis=1))[-1]
+    height = np.ptp(row_n) / counts.max()
+    assert 0.1 < height < 0.15 and bottom - 4 <= row_n.max() <= bottom
+    assert column_n.min() / (right - left) == pytest.approx(0.75, abs=0.02)
 
 
 def test_spectrograms_share_one_colour_scale(tmp_path):

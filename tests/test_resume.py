@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+import jax
 import pytest
 import tiny_job
 
@@ -14,7 +15,7 @@ from distill_jax import train
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once(tmp_path_factory):
-    with tiny_job.compiled_once(tmp_path_factory.mktemp("xla")):
+    with tiny_job.compiled_once(tmp_path_factory.getbasetemp() / "xla"):
         yield
 
 
@@ -72,6 +73,8 @@ def test_run_closed_before_it_learnt_anything_saves_nothing(tmp_path):
     list(tiny_job.start(tmp_path, steps=1, seed=5))  # So the settings may still change.
 
 
+# One that falls into a callback of the garbage collector is swallowed by Python.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_interrupts_at_any_moment_lose_and_change_nothing(tmp_path, finished):
     """A signal handler may raise between any two instructions, in Orbax too."""
 
@@ -81,7 +84,7 @@ def test_interrupts_at_any_moment_lose_and_change_nothing(tmp_path, finished):
     before = signal.signal(signal.SIGINT, interrupt)
     rng, interrupts = random.Random(0), 0
     try:
-        while interrupts < 12:
+        while interrupts < 6:
             timer = threading.Timer(
                 rng.uniform(0.0, 0.8), os.kill, (os.getpid(), signal.SIGINT)
             )

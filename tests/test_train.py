@@ -8,7 +8,7 @@ from distill_jax import checkpoints, sharding, train, workdir
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once(tmp_path_factory):
-    with tiny_job.compiled_once(tmp_path_factory.mktemp("xla")):
+    with tiny_job.compiled_once(tmp_path_factory.getbasetemp() / "xla"):
         yield
 
 

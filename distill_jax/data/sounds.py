@@ -13,13 +13,13 @@ from distill_jax.audio import files
 from distill_jax.progress import bar
 
 # Raise it when the sounds change, so that an old corpus is not taken for this one.
-CORPUS_VERSION = 2
+CORPUS_VERSION = 3
 NOTES = ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")
 HIGHEST = 0.45  # of the sampling rate: partials above are left out
 LEAD_S = 0.01
 FADE_S = 0.15
 KNOCK_S = 0.004
-SOONEST_S = 0.15
+SOONEST_S = 1.3
 BLOCK = 512
 
 # Frequencies over the lowest. Fletcher and Rossing, The Physics of Musical

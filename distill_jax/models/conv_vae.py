@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from distill_jax import weights
-from distill_jax.models.layers import BatchNorm, StridedConv, TransposedConv
+from distill_jax.models.layers import BatchNorm, Dense, StridedConv, TransposedConv
 
 LOG_VAR_LIMIT = 20.0
 
@@ -37,9 +37,8 @@ class Encoder(nn.Module):
             x_byxi = ChannelDropout(self.dropout, name=f"drop_{level}")(
                 nn.relu(x_byxi), train
             )
-        axes = (-3, -2, -1)
-        mean_bz = nn.DenseGeneral(self.latent, axes, name="mean")(x_byxi)
-        log_var_bz = nn.DenseGeneral(self.latent, axes, name="log_var")(x_byxi)
+        mean_bz = Dense((self.latent,), name="mean")(x_byxi)
+        log_var_bz = Dense((self.latent,), name="log_var")(x_byxi)
         return mean_bz, jnp.clip(log_var_bz, -LOG_VAR_LIMIT, LOG_VAR_LIMIT)
 
 
@@ -62,7 +61,7 @@ class Decoder(nn.Module):
     def __call__(self, latent_bz, train):
         """Maps [b, z] to [b, y * 2**levels, x * 2**levels, 2]."""
         shape = (*self.grid, self.channels[0])
-        x_byxi = nn.DenseGeneral(shape, name="dense")(latent_bz)
+        x_byxi = Dense(shape, name="dense")(latent_bz)
         *hidden, heads = self.channels[1:]
         for level, width in enumerate(hidden):
             x_byxi = TransposedConv(width, self.form, name=f"conv_{level}")(x_byxi)

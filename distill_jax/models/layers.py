@@ -6,6 +6,7 @@ transposed one is many times slower than a matrix multiplication over the nine
 taps, so there both are written as matrix products, forward and backward.
 """
 
+import math
 from functools import partial
 
 import flax.linen as nn
@@ -92,8 +93,9 @@ def _next(x_byxi, axis):
 
 def _product(a_byxk, b_byxn):
     """Sums the outer products at every place: [k, n]."""
-    places = (0, 1, 2)
-    return lax.dot_general(a_byxk, b_byxn, ((places, places), ((), ())))
+    # Over one axis: XLA would transpose an operand to sum over three.
+    a_nk, b_nm = (x.reshape(-1, x.shape[-1]) for x in (a_byxk, b_byxn))
+    return lax.dot_general(a_nk, b_nm, (((0,), (0,)), ((), ())))
 
 
 def _spread(kernel_yxio):
@@ -204,7 +206,7 @@ def transposed_conv(x_byxi, kernel_yxio, form="auto"):
 
 
 class StridedConv(nn.Module):
-    """`strided_conv` with a kernel and a bias.
+    """`strided_conv` with a kernel; the bias is that of the norm that follows.
 
     Attributes:
       features: channels out.
@@ -245,6 +247,31 @@ class TransposedConv(nn.Module):
         return y_byxo + bias_o[None, None, None, :]
 
 
+class Dense(nn.Module):
+    """A linear map between arrays of several axes, which its kernel keeps.
+
+    Attributes:
+      shape: of an example of the result.
+    """
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, x_b):
+        """Maps [b, ...] to [b, *shape]; kernel [..., *shape], bias [*shape]."""
+        inputs = x_b.shape[1:]
+        count, features = math.prod(inputs), math.prod(self.shape)
+
+        def kernel_init(rng):
+            flat = nn.initializers.lecun_normal()(rng, (count, features))
+            return flat.reshape(*inputs, *self.shape)
+
+        kernel = self.param("kernel", kernel_init).reshape(count, features)
+        bias = self.param("bias", nn.initializers.zeros, self.shape)
+        y_b = (x_b.reshape(-1, count) @ kernel).reshape(-1, *self.shape)
+        return y_b + bias[None]
+
+
 class BatchNorm(nn.Module):
     """Batch norm over all but the last axis, equal to torch's BatchNorm2d.
 
@@ -280,18 +307,62 @@ class BatchNorm(nn.Module):
         mean = self.variable("batch_stats", "mean", jnp.zeros, depth)
         var = self.variable("batch_stats", "var", jnp.ones, depth)
         count = self.variable("batch_stats", "count", jnp.zeros, (), jnp.int32)
-        mean_i, var_i = mean.value, var.value
-        if train:
-            mean_i, var_i, size = batch_moments(x_byxi)
-            if not self.is_initializing():
-                rate = self.momentum
-                mean.value = (1 - rate) * mean.value + rate * mean_i
-                var.value = (1 - rate) * var.value + rate * var_i * (size / (size - 1))
-                count.value = count.value + 1
-        gain_i = scale_i * lax.rsqrt(var_i + self.epsilon)
-        shift_i = bias_i - mean_i * gain_i
-        gain_i, shift_i = gain_i.astype(x_byxi.dtype), shift_i.astype(x_byxi.dtype)
-        return x_byxi * gain_i[None, None, None, :] + shift_i[None, None, None, :]
+        if not train:
+            gain_i, shift_i = _affine(
+                scale_i, bias_i, mean.value, var.value, self.epsilon
+            )
+            return _scaled(x_byxi, gain_i, shift_i)
+        mean_i, var_i, size = batch_moments(lax.stop_gradient(x_byxi))
+        if not self.is_initializing():
+            rate = self.momentum
+            mean.value = (1 - rate) * mean.value + rate * mean_i
+            var.value = (1 - rate) * var.value + rate * var_i * (size / (size - 1))
+            count.value = count.value + 1
+        return _standardise(x_byxi, scale_i, bias_i, self.epsilon)
+
+
+def _affine(scale_i, bias_i, mean_i, var_i, epsilon):
+    """Batch norm as one factor and one addend per channel."""
+    gain_i = scale_i * lax.rsqrt(var_i + epsilon)
+    return gain_i, bias_i - mean_i * gain_i
+
+
+def _scaled(x_byxi, gain_i, shift_i):
+    gain_i, shift_i = gain_i.astype(x_byxi.dtype), shift_i.astype(x_byxi.dtype)
+    return x_byxi * gain_i[None, None, None, :] + shift_i[None, None, None, :]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _standardise(x_byxi, scale_i, bias_i, epsilon):
+    """Normalises with this batch's moments."""
+    return _standardise_forward(x_byxi, scale_i, bias_i, epsilon)[0]
+
+
+def _standardise_forward(x_byxi, scale_i, bias_i, epsilon):
+    mean_i, var_i, _ = batch_moments(x_byxi)
+    gain_i, shift_i = _affine(scale_i, bias_i, mean_i, var_i, epsilon)
+    return _scaled(x_byxi, gain_i, shift_i), (x_byxi, scale_i, mean_i, var_i)
+
+
+def _standardise_backward(epsilon, residuals, grad_byxi):
+    # The derived gradient walks the activations seven times, this one three times.
+    x_byxi, scale_i, mean_i, var_i = residuals
+    size = x_byxi.size // x_byxi.shape[-1]
+    inverse_i = lax.rsqrt(var_i + epsilon)
+    centred_byxi = x_byxi - mean_i[None, None, None, :]
+    bias_grad = jnp.sum(grad_byxi, axis=(0, 1, 2))
+    scale_grad = jnp.sum(grad_byxi * centred_byxi, axis=(0, 1, 2)) * inverse_i
+    gain_i = scale_i * inverse_i
+    slope_i = gain_i * inverse_i * scale_grad / size
+    x_grad = (
+        grad_byxi * gain_i[None, None, None, :]
+        - centred_byxi * slope_i[None, None, None, :]
+        - (gain_i * bias_grad / size)[None, None, None, :]
+    )
+    return x_grad, scale_grad, bias_grad
+
+
+_standardise.defvjp(_standardise_forward, _standardise_backward)
 
 
 def batch_moments(x_byxi):

@@ -238,7 +238,8 @@ def spectrograms(path, rows, column_titles, row_titles, scale):
             axis.set_ylabel(f"{_broken(row_title)}\n\nHz")
         for axis in axes[-1]:
             axis.set_xlabel("seconds")
-        figure.colorbar(image, ax=axes, label=scale.unit, aspect=40, pad=0.01)
+        aspect = min(40, 15 * shape[0])
+        figure.colorbar(image, ax=axes, label=scale.unit, aspect=aspect, pad=0.01)
 
 
 def _picture_in(axis, picture_ft, scale, colours_and_limits):

@@ -96,20 +96,23 @@ def sweep(axes, base_bz, count):
     return base_bz[None, :, None, :] + offset_abpz
 
 
-def shuffled(axes, families, seed):
-    """Null directions: every axis with its coordinates permuted, `families` times.
+def turned(axes, families, seed):
+    """Null directions: every axis turned at random, `families` times.
 
     They have the lengths and the ranges of the axes, but not their way through the
-    latents that the decoder listens to.
+    latents that the decoder listens to. Permuting the coordinates of an axis would
+    do less: one that is a single latent is often permuted into another one that the
+    decoder listens to just as well.
 
     Args:
       axes: `Axes`.
-      families: how many permutations of each axis.
-      seed: of the permutations.
+      families: how many turns of each axis.
+      seed: of the turns.
 
     Returns:
       `Axes`, [families · axes], family by family.
     """
     vector_nz, *rest = (np.concatenate([field] * families) for field in axes[1:])
-    vector_nz = np.random.default_rng(seed).permuted(vector_nz, axis=1)
+    vector_nz = np.random.default_rng(seed).standard_normal(vector_nz.shape)
+    vector_nz /= np.linalg.norm(vector_nz, axis=1, keepdims=True)
     return Axes(axes.mean_z, vector_nz, *rest)
