@@ -18,5 +18,12 @@ def bar(items, title, total=None, unit="it"):
       A tqdm bar. Off a terminal it prints a line every 15 s at most.
     """
     seconds = 0.1 if sys.stderr.isatty() else 15.0
-    return tqdm(items, desc=title, total=total, unit=unit, mininterval=seconds,
-                maxinterval=max(10.0, seconds), dynamic_ncols=True)
+    return tqdm(
+        items,
+        desc=title,
+        total=total,
+        unit=unit,
+        mininterval=seconds,
+        maxinterval=max(10.0, seconds),
+        dynamic_ncols=True,
+    )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distill_jax.models import layers
+from distill_jax.models import layers, strided
 
 SIZES = [(8, 6), (7, 5), (1, 1), (2, 3), (4, 3)]
 
@@ -73,7 +73,7 @@ def assert_all_close(found, expected):
 def test_strided_conv_and_its_gradients_equal_torch(torch, form, size, widths):
     x_byxi, kernel_yxio = normal(0, 3, *size, widths[0]), normal(1, 3, 3, *widths)
     pull_byxo = normal(2, 3, -(-size[0] // 2), -(-size[1] // 2), widths[1])
-    conv = jax.jit(partial(ours, partial(layers.strided_conv, form=form)))
+    conv = jax.jit(partial(ours, partial(strided.strided_conv, form=form)))
     found = conv(x_byxi, kernel_yxio, pull_byxo)
     assert_all_close(found, torch_conv(torch, x_byxi, kernel_yxio, pull_byxo))
 
@@ -85,12 +85,12 @@ def test_strided_conv_and_its_gradients_equal_torch(torch, form, size, widths):
 def test_transposed_conv_and_its_gradients_equal_torch(torch, form, size, widths):
     x_byxi, kernel_yxio = normal(0, 3, *size, widths[0]), normal(1, 3, 3, *widths)
     pull_byxo = normal(2, 3, 2 * size[0], 2 * size[1], widths[1])
-    conv = jax.jit(partial(ours, partial(layers.transposed_conv, form=form)))
+    conv = jax.jit(partial(ours, partial(strided.transposed_conv, form=form)))
     found = conv(x_byxi, kernel_yxio, pull_byxo)
     assert_all_close(found, torch_transposed(torch, x_byxi, kernel_yxio, pull_byxo))
 
 
-@pytest.mark.parametrize("conv", [layers.strided_conv, layers.transposed_conv])
+@pytest.mark.parametrize("conv", [strided.strided_conv, strided.transposed_conv])
 def test_unknown_form_is_refused_with_the_choices(conv):
     with pytest.raises(ValueError, match="'fast', expected one of auto, matmul, stock"):
         conv(normal(0, 1, 4, 4, 2), normal(1, 3, 3, 2, 2), form="fast")
@@ -99,9 +99,9 @@ def test_unknown_form_is_refused_with_the_choices(conv):
 def test_transposed_conv_is_the_adjoint_of_strided_conv():
     x_byxi, y_byxo = normal(0, 2, 8, 6, 4), normal(1, 2, 4, 3, 5)
     kernel_yxio = normal(2, 3, 3, 4, 5)
-    forward = jnp.vdot(layers.strided_conv(x_byxi, kernel_yxio), y_byxo)
+    forward = jnp.vdot(strided.strided_conv(x_byxi, kernel_yxio), y_byxo)
     swapped_yxoi = kernel_yxio.swapaxes(2, 3)
-    backward = jnp.vdot(x_byxi, layers.transposed_conv(y_byxo, swapped_yxoi))
+    backward = jnp.vdot(x_byxi, strided.transposed_conv(y_byxo, swapped_yxoi))
     np.testing.assert_allclose(forward, backward, rtol=1e-5)
 
 

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -176,8 +177,13 @@ def test_nearest_of_training_windows_is_themselves(run):
     assert values["pca"]["magnitude_l1"].mean() < values["mean"]["magnitude_l1"].mean()
 
 
-def test_report_works_on_the_smallest_corpus(tmp_path):
-    figures = sound_report.write(trained(tmp_path, 2))
+def test_report_works_on_the_smallest_corpus(run, tmp_path):
+    workdir, _ = run
+    shutil.copytree(workdir, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["data"]["root"] = str(record(tmp_path / "sounds", 2))
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    figures = sound_report.write(tmp_path / "run")
     assert figures["run"]["training_files"] == figures["run"]["held_out_files"] == 1
     # No other training file to be near to: null in the file, no figure.
     text = (tmp_path / "run" / "report" / "report.json").read_text()

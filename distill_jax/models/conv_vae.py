@@ -19,7 +19,7 @@ class Encoder(nn.Module):
       channels: width of each level; every level halves the picture.
       latent: latent dimensions.
       dropout: share of channels set to zero after each level.
-      form: of the convolutions, see `layers.strided_conv`.
+      form: of the convolutions, see `strided.strided_conv`.
     """
 
     channels: tuple[int, ...]
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
       channels: width of each level, widest first, ending with the two heads.
       grid: rows and columns of the narrowest picture.
       dropout: share of channels set to zero after each level but the last.
-      form: of the convolutions, see `layers.transposed_conv`.
+      form: of the convolutions, see `strided.transposed_conv`.
     """
 
     channels: tuple[int, ...]
