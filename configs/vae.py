@@ -46,7 +46,7 @@ def get_config(arg=""):
     config.free_nats = 0.1  # per latent
     config.kl_warmup_steps = 200
 
-    config.steps = 600
+    config.steps = 450
     config.batch = 16
     config.learning_rate = 3e-3
     config.warmup_steps = 50

@@ -35,7 +35,7 @@ def files_air(name):
 
 def test_corpus_is_varied_and_within_its_limits(folder, clips, cache):
     found = manifest.require(manifest.scan(folder, cache))
-    assert len(found) == 98
+    assert len(found) == 102
     assert all(2 <= clip.seconds <= 4 and clip.rate_hz == RATE for clip in found)
     assert all(clip.channels == 1 for clip in found)
     kinds = collections.Counter(name.split("_")[0] for name in clips)

@@ -13,7 +13,7 @@ from distill_jax.audio import files
 from distill_jax.progress import bar
 
 # Raise it when the sounds change, so that an old corpus is not taken for this one.
-CORPUS_VERSION = 3
+CORPUS_VERSION = 4
 NOTES = ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")
 HIGHEST = 0.45  # of the sampling rate: partials above are left out
 LEAD_S = 0.01
@@ -48,11 +48,11 @@ STRUCK = ALL | {
 }  # fmt: skip
 RANGES = {
     "pluck": ALL | {
-        "count": 24, "pitch_hz": (65, 900), "decay_s": (1, 7),
+        "count": 30, "pitch_hz": (65, 900), "decay_s": (1, 7),
         "cutoff_hz": (500, 9000), "damping": (0.04, 0.5), "position": (0.06, 0.45),
     },
     "string": STRUCK | {
-        "count": 16, "pitch_hz": (55, 1200), "decay_s": (1.5, 9),
+        "count": 10, "pitch_hz": (55, 1200), "decay_s": (1.5, 9),
         "decay_slope": (0.4, 1.2), "position": (0.07, 0.3), "stiffness": (5e-5, 2e-3),
     },
     "wood": STRUCK | {
@@ -64,7 +64,7 @@ RANGES = {
         "decay_slope": (0.3, 0.9), "spread": (0.003, 0.03),
     },
     "glass": STRUCK | {
-        "count": 6, "pitch_hz": (500, 3000), "decay_s": (0.5, 2),
+        "count": 10, "pitch_hz": (500, 3000), "decay_s": (0.5, 2),
         "decay_slope": (0.5, 1.1), "spread": (0.01, 0.06),
     },
     "stone": STRUCK | {
@@ -72,11 +72,11 @@ RANGES = {
         "decay_slope": (0.7, 1.4), "spread": (0.01, 0.06),
     },
     "bell": STRUCK | {
-        "count": 12, "pitch_hz": (150, 1400), "decay_s": (3, 16),
+        "count": 6, "pitch_hz": (150, 1400), "decay_s": (3, 16),
         "decay_slope": (0.8, 1.4), "spread": (0.002, 0.02), "detune_cents": (0.5, 8),
     },
     "burst": ALL | {
-        "count": 16, "pitch_hz": (150, 7000), "decay_s": (0.25, 3),
+        "count": 22, "pitch_hz": (150, 7000), "decay_s": (0.25, 3),
         "octaves": (0.3, 4), "attack_s": (0.001, 0.08),
     },
 }  # fmt: skip
@@ -91,7 +91,7 @@ def corpus(cache, rate_hz=48000, seed=0):
       seed: int, another one makes other sounds.
 
     Returns:
-      pathlib.Path of a folder of 98 WAV files of 2 to 4 s, mono, named by kind and
+      pathlib.Path of a folder of 102 WAV files of 2 to 4 s, mono, named by kind and
       nearest note. A file is made again unless it decodes and holds the settings
       that it should have.
 
