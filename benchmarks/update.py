@@ -1,13 +1,12 @@
 """One optimizer update of the sound VAE's 17 million parameters, without the model.
 
-    python benchmarks/update.py
+    python -m benchmarks.update
 
 Clipping by the global norm, AdamW, moving average; ours and optax's with the guard that
 leaves everything as it was where a number is not finite, PyTorch's without (it has
-none). Prints milliseconds (best and median), and ratios to the fastest PyTorch.
+none). The contenders take turns, so each begins with a cold cache, as after a
+backward pass; ratios are to the fastest PyTorch.
 """
-
-import time
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ import optax
 import torch
 from ml_collections import ConfigDict
 
+from benchmarks import timing
 from distill_jax import optimizer
 from distill_jax.models.conv_vae import ConvVAE
 
@@ -86,22 +86,22 @@ def keep(finite, new, old):
     return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
 
 
-def time_jax(update, init, params):
+def with_jax(update, init, params):
+    """One donated update after the other, on gradients like the parameters."""
     params = jax.tree.map(jnp.asarray, params)
     grads = jax.tree.map(lambda leaf: leaf * 0.1, params)
     ema = jax.tree.map(jnp.copy, params)
-    state = (params, init(params), ema, jnp.int32(0))
-    compiled = jax.jit(update, donate_argnums=0).lower(state, grads).compile()
-    held = [jax.tree.map(jnp.copy, state)]
+    state = [jax.tree.map(jnp.copy, (params, init(params), ema, jnp.int32(0)))]
+    compiled = jax.jit(update, donate_argnums=0).lower(state[0], grads).compile()
+    spare = compiled.memory_analysis().temp_size_in_bytes / 1e6
 
     def step():
-        held[0] = jax.block_until_ready(compiled(held[0], grads))
+        state[0] = jax.block_until_ready(compiled(state[0], grads))
 
-    extra = compiled.memory_analysis().temp_size_in_bytes / 1e6
-    return timed(step), f"{extra:.0f} MB of temporaries"
+    return step, spare
 
 
-def time_torch(params, **kind):
+def with_torch(params, **kind):
     tensors = {p: torch.nn.Parameter(torch.tensor(v)) for p, v in params.items()}
     plain = [t for p, t in tensors.items() if p.endswith(optimizer.UNDECAYED)]
     decayed = [t for p, t in tensors.items() if not p.endswith(optimizer.UNDECAYED)]
@@ -112,49 +112,40 @@ def time_torch(params, **kind):
     adamw = torch.optim.AdamW(groups, lr=CONFIG.learning_rate, **kind)
     everything = list(tensors.values())
     ema = [tensor.detach().clone() for tensor in everything]
-    grads = [0.1 * tensor.detach() for tensor in everything]
+    for tensor in everything:
+        tensor.grad = 0.1 * tensor.detach()
 
+    @torch.no_grad
     def step():
-        for tensor, grad in zip(everything, grads, strict=True):
-            tensor.grad.copy_(grad)
-        start = time.perf_counter()
+        # Clips in place, so all but the first time it multiplies by one.
         torch.nn.utils.clip_grad_norm_(everything, CONFIG.clip_norm, foreach=True)
         adamw.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(ema, everything, 1 - CONFIG.ema_decay)
-        return time.perf_counter() - start
+        torch._foreach_lerp_(ema, everything, 1 - CONFIG.ema_decay)
 
-    for tensor, grad in zip(everything, grads, strict=True):
-        tensor.grad = grad.clone()
-    return timed(step), ""
-
-
-def timed(step):
-    """Best and median milliseconds; a step may say itself how long it took."""
-    seconds = []
-    for _ in range(ROUNDS + 3):
-        start = time.perf_counter()
-        own = step()
-        seconds.append(own or time.perf_counter() - start)
-    return 1e3 * np.min(seconds[3:]), 1e3 * np.median(seconds[3:])
+    return step, 0.0
 
 
 def main():
     params = parameters()
-    torch.set_num_threads(len(jax.devices()) and torch.get_num_threads())
-    rows = {
-        "torch AdamW(fused)": time_torch(params, fused=True),
-        "torch AdamW(foreach)": time_torch(params, foreach=True),
-        "distill_jax, guarded": time_jax(ours, optimizer.adamw(CONFIG).init, params),
-        "optax, guard by where": time_jax(optax_where, optax_chain().init, params),
-        "optax, guard by cond": time_jax(optax_cond, optax_chain().init, params),
-        "optax, no guard": time_jax(moved, optax_chain().init, params),
+    init = optimizer.adamw(CONFIG).init
+    contenders = {
+        "torch, AdamW(fused=True)": with_torch(params, fused=True),
+        "torch, AdamW(foreach=True)": with_torch(params, foreach=True),
+        "distill_jax, guarded": with_jax(ours, init, params),
+        "optax, guarded by where": with_jax(optax_where, optax_chain().init, params),
+        "optax, guarded by cond": with_jax(optax_cond, optax_chain().init, params),
+        "optax, not guarded": with_jax(moved, optax_chain().init, params),
     }
+    calls = {name: step for name, (step, _) in contenders.items()}
+    times = timing.in_turns(calls, ROUNDS)
     count = sum(leaf.size for leaf in params.values())
-    print(f"{count:,} parameters, {torch.get_num_threads()} threads, best/median ms")
-    fastest = rows["torch AdamW(fused)"][0][1]
-    for name, ((best, median), note) in rows.items():
-        print(f"{name:24s} {best:6.1f} {median:6.1f}  ×{median / fastest:.2f}  {note}")
+    print(f"{count:,} parameters, {torch.get_num_threads()} threads")
+    fastest = times["torch, AdamW(fused=True)"].median
+    for name, taken in times.items():
+        print(
+            f"{name:28s} {1e3 * taken.median:6.1f} ms (least {1e3 * taken.least:.1f}) "
+            f"×{taken.median / fastest:.2f}  {contenders[name][1]:4.0f} MB temporary"
+        )
 
 
 if __name__ == "__main__":

@@ -155,12 +155,16 @@ def test_interpolation_begins_and_ends_as_the_reconstructions(model):
         for mix in ([0.0], [1.0], [0.0, 1.0])
     )
     assert first_s.shape == last_s.shape == morph_s.shape == end_s.shape
-    np.testing.assert_allclose(last_s, sound.reconstruct(model, end_s), atol=1e-4)
+    assert near(last_s, sound.reconstruct(model, end_s))
     count = sound.latents_needed(model, len(end_s))
     start_nz = sound.latents(model, start_s)[:count]
-    np.testing.assert_allclose(
-        first_s, sound.render(model, start_nz, len(end_s)), atol=1e-4
-    )
+    assert near(first_s, sound.render(model, start_nz, len(end_s)))
+    assert not near(first_s, last_s) and not near(morph_s, last_s)
+
+
+def near(left_s, right_s):
+    """Within 5 %: Griffin-Lim makes much of the last digit."""
+    return np.std(left_s - right_s) < 0.05 * np.std(right_s)
 
 
 def banded(latent_bz):

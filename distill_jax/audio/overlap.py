@@ -3,6 +3,17 @@
 import numpy as np
 
 
+def count(length, samples, hop):
+    """How many windows cover a sound.
+
+    Args:
+      length: samples of the sound.
+      samples: length of a window.
+      hop: samples from one window's start to the next.
+    """
+    return max(1, 1 + -(-(length - samples) // hop))
+
+
 def windows(audio_s, samples, hop):
     """Cuts audio into overlapping windows, the last one filled with silence.
 
@@ -14,10 +25,10 @@ def windows(audio_s, samples, hop):
     Returns:
       [windows, samples].
     """
-    count = max(1, 1 + -(-(len(audio_s) - samples) // hop))
-    padded_s = np.pad(audio_s, (0, max(0, (count - 1) * hop + samples - len(audio_s))))
+    starts = count(len(audio_s), samples, hop)
+    padded_s = np.pad(audio_s, (0, max(0, (starts - 1) * hop + samples - len(audio_s))))
     view_ns = np.lib.stride_tricks.sliding_window_view(padded_s, samples)
-    return view_ns[: (count - 1) * hop + 1 : hop]
+    return view_ns[: (starts - 1) * hop + 1 : hop]
 
 
 def cross_fade(feature_nftc, hop):

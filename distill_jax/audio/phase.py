@@ -111,13 +111,12 @@ def _reassigned(spectrum_btk, spec):
     bin_k = np.arange(spec.n_fft // 2 + 1)
     expected_k = np.exp(-2j * np.pi * (bin_k * spec.hop % spec.n_fft) / spec.n_fft)
     turn_btk = _advance(spectrum_btk) * expected_k.astype(np.complex64)[None, None, :]
-    # In units of FFT bins, from the centre of the band: no large numbers cancel.
-    shift_btk = features.angle(turn_btk) * (spec.n_fft / (2 * np.pi * spec.hop))
-    offset_kf = features.mel_filters(spec.mel) * (bin_k[:, None] - _centre_bins(spec))
-    moment_btf = features.to_mel(power_btk * shift_btk, spec.mel) + jnp.matmul(
-        power_btk, offset_kf.astype(np.float32), precision=features.PRECISION
-    )
+    # In FFT bins: what cancels below is the less, the narrower the band.
+    bin_btk = features.angle(turn_btk) * (spec.n_fft / (2 * np.pi * spec.hop))
+    bin_btk = bin_btk + bin_k.astype(np.float32)[None, None, :]
     mass_btf = features.to_mel(power_btk, spec.mel)
+    moment_btf = features.to_mel(power_btk * bin_btk, spec.mel)
+    moment_btf = moment_btf - _centre_bins(spec)[None, None, :] * mass_btf
     mean_btf = moment_btf / (mass_btf + SILENT_POWER)
     return jnp.clip(mean_btf / _reach_bins(spec)[None, None, :], -1.0, 1.0)
 

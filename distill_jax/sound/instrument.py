@@ -110,8 +110,7 @@ def hop_frames(sound):
 
 def latents_needed(sound, samples):
     """How many windows cover that many samples."""
-    frames = phase.frames(samples, sound.spec)
-    return max(1, 1 + -(-(frames - sound.frames) // hop_frames(sound)))
+    return overlap.count(samples, sound.samples, hop_frames(sound) * sound.spec.hop)
 
 
 def spectrogram(sound, latent_nz):

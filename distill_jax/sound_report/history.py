@@ -23,8 +23,10 @@ TITLES = {
 
 def training(job):
     """The curves of the training, and its circumstances."""
-    figures = circumstances(job)
     logged = report.curves(job.workdir)
+    figures = circumstances(job)
+    if "train/skipped" in logged:
+        figures["skipped_updates"] = int(logged["train/skipped"][1][-1])
     names = [name for name in TITLES if f"valid/{name}" in logged]
     parts = ["No losses were logged."]
     if names:
