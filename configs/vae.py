@@ -5,7 +5,7 @@
 
 Five minutes on 2 CPU cores with the built-in sounds, installation and report included;
 held-out log-mel L1 0.90, nearest training sound 1.06 (benchmarks/RESULTS.md). Larger
-collections deserve more steps. Variants: `configs/vae.py:tiny` runs two steps in seconds.
+collections deserve more steps. Variant: `configs/vae.py:tiny`, two steps in seconds.
 """
 
 from ml_collections import ConfigDict
