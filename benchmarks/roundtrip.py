@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import timing
 from distill_jax import progress
-from distill_jax.audio import distance, features, files, magnitude, phase
+from distill_jax.audio import distance, files, magnitude, phase
 
 RATE_HZ = 48_000
 SAMPLES = 2 * RATE_HZ
@@ -65,8 +65,7 @@ def no_frequency(feature_bftc, spec, iterations):
     magnitude_btk = channel_zero(feature_bftc, spec)
     turns_btk = jax.random.uniform(jax.random.key(0), magnitude_btk.shape)
     unit_btk = jnp.exp(2j * np.pi * turns_btk)
-    unit_btk = phase.griffin_lim(magnitude_btk, unit_btk, spec, iterations, SAMPLES)
-    return features.istft(magnitude_btk * unit_btk, spec.hop, SAMPLES)
+    return phase.griffin_lim(magnitude_btk, unit_btk, spec, iterations, SAMPLES)
 
 
 @functools.partial(jax.jit, static_argnames=("spec",))

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 # Steps given to the device before their numbers are read. Some, so that it never waits
 # for Python; few, because what is in flight is not yet reported, and because hundreds
 # hang several fake CPU devices (jaxlib 0.10.2).
-RUN_AHEAD = 4
+RUN_AHEAD = 2
 
 
 class NonFiniteError(RuntimeError):
@@ -63,7 +63,7 @@ def train(config, task, data, workdir):
 
     What ends it early, `close()`, an exception thrown into it, an error in the data or
     an interrupt, saves the newest good state first. The steps in flight at that moment
-    (4 at most) are saved but were not yielded.
+    (2 at most) are saved but were not yielded.
 
     Args:
       config: a `ConfigDict`; see `configs/`. `batch` is the number of examples over
@@ -153,26 +153,31 @@ def prepare(config, task, mesh, store=None):
 def _steps(config, programs, data, store, state):
     """Updates, evaluates, saves and yields until the last step."""
     first, last = int(state.step) + 1, config.steps
-    pending = deque()
+    pending, loss = deque(), None
     batches = data.train(first - 1)
     try:
         for step in range(first, last + 1):
             batch = programs.place(next(batches))
+            loss = None
             with _undisturbed():
                 state, values = programs.step(state, programs.frozen, batch)
             pending.append((step, values))
             extra = _look(config, programs, data, (step, state))
-            if _due(step, config.save_every, last):
-                store.save(state, extra.get("valid/loss"))
-            while len(pending) > (0 if extra else RUN_AHEAD):
+            loss = extra.get("valid/loss")
+            saving = _due(step, config.save_every, last)
+            # All is reported before it is saved: a process killed in between does
+            # these steps again, and the records of a resumed run have no gap.
+            while len(pending) > (0 if extra or saving else RUN_AHEAD):
                 number, values = pending.popleft()
                 values = jax.tree.map(float, jax.device_get(values))
                 _check(number, values, config)
                 yield number, values | (extra if number == step else {})
+            if saving:
+                store.save(state, loss)
     except checkpoints.CheckpointError:
         raise  # Nothing can be written now; trying again would hide why.
     except BaseException:
-        _save_good(store, state)
+        _save_good(store, state, loss)
         raise
 
 
@@ -240,7 +245,7 @@ def _check(step, values, config):
         )
 
 
-def _save_good(store, state):
+def _save_good(store, state, loss):
     """Saves what is whole; a step that failed half-way leaves nothing to save."""
     if any(leaf.is_deleted() for leaf in jax.tree.leaves(state)):
         log.warning(
@@ -248,4 +253,4 @@ def _save_good(store, state):
             store.latest(),
         )
     elif state.step > 0:
-        store.save(state)
+        store.save(state, loss)

@@ -119,6 +119,22 @@ def test_angle_equals_numpy_and_has_a_finite_gradient():
     assert grad(0.0, 0.0) == (0.0, 0.0)
 
 
+def test_few_at_a_time_equals_all_at_once(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    audio_bs = np.random.default_rng(0).normal(size=(7, 3000)).astype(np.float32)
+    sizes = []
+
+    def function(audio_bs):
+        sizes.append(len(audio_bs))
+        return jnp.cumsum(audio_bs, axis=1)[:, ::100]
+
+    found_bs = features.few_at_a_time(function, audio_bs, clips=3)
+    assert max(sizes) == 1  # mapped over clips, not handed the batch
+    np.testing.assert_allclose(found_bs, function(audio_bs), rtol=1e-5, atol=1e-5)
+    features.few_at_a_time(function, audio_bs, clips=7)
+    assert sizes[-1] == 7
+
+
 def test_long_audio_leaves_no_long_constant_in_the_program():
     spectrum_btk = jax.ShapeDtypeStruct((1, 5626, 1025), jnp.complex64)
     text = features.istft.lower(spectrum_btk, 512).compile().as_text()

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill_jax import checkpoints, train
+from distill_jax import checkpoints, metrics, train
 from distill_jax.task import Data, Task
 
 CLASSES = 4
@@ -182,8 +182,10 @@ def killed_at(kill_at):
 
 def main(workdir, kill_at=-1):
     at = killed_at(int(kill_at))
-    for step, metrics in start(workdir, at, steps=60, save_every=10, eval_every=20):
-        print(step, metrics["loss"], flush=True)
+    steps = start(workdir, at, steps=60, save_every=10, eval_every=20)
+    with metrics.Writer(workdir, rate_hz=8000) as writer:
+        for step, values in steps:
+            writer.write(step, values)
 
 
 if __name__ == "__main__":

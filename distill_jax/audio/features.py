@@ -112,6 +112,11 @@ def stft(audio_bs, n_fft=2048, hop=512, pad="constant"):
         )
     half = n_fft // 2
     padded_bs = jnp.pad(audio_bs.astype(jnp.float32), ((0, 0), (half, half)), mode=pad)
+    return analyse(padded_bs, n_fft, hop)
+
+
+def analyse(padded_bs, n_fft, hop):
+    """`stft` of audio that has half a frame before it and after it already."""
     frame_bts = frame(padded_bs, n_fft, hop)
     return jnp.fft.rfft(frame_bts * hann(n_fft)[None, None, :])
 
@@ -149,8 +154,7 @@ def istft(spectrum_btk, hop=512, samples=None):
 
     Source: Griffin & Lim 1984, eq. 6; `librosa.istft(center=True)`.
     """
-    batch, frame_count, bins = spectrum_btk.shape
-    n_fft = 2 * (bins - 1)
+    frame_count, n_fft = spectrum_btk.shape[1], 2 * (spectrum_btk.shape[2] - 1)
     most = (frame_count - 1) * hop + n_fft // 2
     samples = (frame_count - 1) * hop if samples is None else samples
     if n_fft % hop or samples > most:
@@ -158,16 +162,27 @@ def istft(spectrum_btk, hop=512, samples=None):
             f"expected a hop that divides n_fft {n_fft} and at most {most} samples for "
             f"{frame_count} frames, found hop {hop} and {samples} samples"
         )
+    padded_bs = synthesise(spectrum_btk, hop, samples)
+    return padded_bs[:, n_fft // 2 : n_fft // 2 + samples]
+
+
+def synthesise(spectrum_btk, hop, samples):
+    """`istft` with zeros before and after the audio, as `analyse` takes it."""
+    batch, frame_count, bins = spectrum_btk.shape
+    n_fft = 2 * (bins - 1)
     overlap = n_fft // hop
+    pieces = frame_count + overlap - 1
     frame_bts = jnp.fft.irfft(spectrum_btk) * hann(n_fft)[None, None, :]
     piece_btrs = frame_bts.reshape(batch, frame_count, overlap, hop)
-    sum_bns = sum(
-        jnp.pad(piece_btrs[:, :, i], ((0, 0), (i, overlap - 1 - i), (0, 0)))
-        for i in range(overlap)
-    )
+    # Slices of one padded array: XLA makes slow loops of a sum of padded ones.
+    ends = (overlap - 1, overlap - 1)
+    piece_btrs = jnp.pad(piece_btrs, ((0, 0), ends, (0, 0), (0, 0)))
+    starts = range(overlap - 1, -1, -1)
+    sum_bns = sum(piece_btrs[:, n : n + pieces, r] for r, n in enumerate(starts))
     weight_ns = jnp.maximum(_window_power(frame_count, n_fft, hop), 1e-10)
-    audio_bs = (sum_bns / weight_ns[None]).reshape(batch, -1)
-    return audio_bs[:, n_fft // 2 : n_fft // 2 + samples]
+    sample_ns = jnp.arange(pieces * hop).reshape(pieces, hop) - n_fft // 2
+    inside_ns = (sample_ns >= 0) & (sample_ns < samples)
+    return jnp.where(inside_ns[None], sum_bns / weight_ns[None], 0.0).reshape(batch, -1)
 
 
 def band_edges_hz(rate_hz, mels):
@@ -223,6 +238,27 @@ def to_mel(power_btk, mel):
     return jnp.matmul(power_btk, mel_filters(mel), precision=PRECISION)
 
 
+def few_at_a_time(function, audio_bs, clips=4):
+    """Applies a function to a few clips of a batch after the other, on a lone CPU.
+
+    The temporary arrays of a large batch leave the cache there, which takes longer
+    than the work itself. Accelerators get the whole batch, and so do several
+    devices, over which it may be spread.
+
+    Args:
+      function: of audio [clips, samples] to an array of as many clips.
+      audio_bs: [batch, samples].
+      clips: how many at a time.
+
+    Returns:
+      What the function gives for the whole batch.
+    """
+    lone_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
+    if audio_bs.ndim != 2 or len(audio_bs) <= clips or not lone_cpu:
+        return function(audio_bs)
+    return jax.lax.map(lambda x_s: function(x_s[None])[0], audio_bs, batch_size=clips)
+
+
 @functools.partial(jax.jit, static_argnames=("mel", "pad"))
 def mel_power(audio_bs, mel, pad="constant"):
     """Power in each mel band.
@@ -237,8 +273,12 @@ def mel_power(audio_bs, mel, pad="constant"):
 
     Source: `librosa.feature.melspectrogram(htk=True, norm=None)`.
     """
-    power_btk = power(stft(audio_bs, mel.n_fft, mel.hop, pad))
-    return to_mel(power_btk, mel).swapaxes(1, 2)
+
+    def of_clips(audio_bs):
+        power_btk = power(stft(audio_bs, mel.n_fft, mel.hop, pad))
+        return to_mel(power_btk, mel).swapaxes(1, 2)
+
+    return few_at_a_time(of_clips, audio_bs)
 
 
 @functools.partial(jax.jit, static_argnames=("mel", "pad"))

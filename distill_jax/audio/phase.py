@@ -164,12 +164,16 @@ def encode(audio_bs, spec):
     (Kodera et al. 1978); channel layout after GANSynth (Engel et al. 2019).
     """
     check(spec)
-    spectrum_btk = features.stft(audio_bs, spec.n_fft, spec.hop)
-    mel_btf = features.to_mel(features.power(spectrum_btk), spec.mel)
-    level_btf = jnp.log1p(mel_btf / spec.epsilon) / LEVEL_NEPERS
     channel = _reassigned if spec.frequency == "reassigned" else _circular
-    feature_btfc = jnp.stack([level_btf, channel(spectrum_btk, spec)], axis=-1)
-    return feature_btfc.swapaxes(1, 2)
+
+    def of_clips(audio_bs):
+        spectrum_btk = features.stft(audio_bs, spec.n_fft, spec.hop)
+        mel_btf = features.to_mel(features.power(spectrum_btk), spec.mel)
+        level_btf = jnp.log1p(mel_btf / spec.epsilon) / LEVEL_NEPERS
+        feature_btfc = jnp.stack([level_btf, channel(spectrum_btk, spec)], axis=-1)
+        return feature_btfc.swapaxes(1, 2)
+
+    return features.few_at_a_time(of_clips, audio_bs)
 
 
 @functools.partial(jax.jit, static_argnames=("spec",))
@@ -214,32 +218,34 @@ def _first_phase(frequency_btf, spec):
 
 
 def griffin_lim(magnitude_btk, unit_btk, spec, iterations, samples):
-    """Phase with which a magnitude is closest to the spectrogram of some audio.
+    """Audio whose spectrogram comes close to a magnitude.
 
     Args:
       magnitude_btk: [batch, frames, bins].
       unit_btk: the phase to start from, complex numbers of magnitude 1.
       spec: a `Spectrogram`.
       iterations: how often the phase is taken from the audio it gives.
-      samples: length of that audio.
+      samples: length of the audio.
 
     Returns:
-      complex64 [batch, frames, bins], of magnitude 1 (0 where the audio is silent).
+      [batch, samples].
 
-    Source: fast Griffin-Lim, Perraudin et al. 2013.
+    Source: fast Griffin-Lim, Perraudin et al. 2013. The momentum is applied to the
+    audio, which is small, instead of its transform, which is linear.
     """
 
     def update(carry, _):
-        unit_btk, last_btk = carry
-        audio_bs = features.istft(magnitude_btk * unit_btk, spec.hop, samples)
-        built_btk = features.stft(audio_bs, spec.n_fft, spec.hop)
-        ahead_btk = built_btk - (MOMENTUM / (1 + MOMENTUM)) * last_btk
-        unit_btk = ahead_btk * jax.lax.rsqrt(features.power(ahead_btk) + 1e-20)
-        return (unit_btk, built_btk), None
+        audio_bs, last_bs = carry
+        ahead_bs = audio_bs - (MOMENTUM / (1 + MOMENTUM)) * last_bs
+        ahead_btk = features.analyse(ahead_bs, spec.n_fft, spec.hop)
+        scale_btk = magnitude_btk * jax.lax.rsqrt(features.power(ahead_btk) + 1e-20)
+        next_bs = features.synthesise(ahead_btk * scale_btk, spec.hop, samples)
+        return (next_bs, audio_bs), None
 
-    start = (unit_btk, jnp.zeros_like(unit_btk))
-    (unit_btk, _), _ = jax.lax.scan(update, start, length=iterations)
-    return unit_btk
+    audio_bs = features.synthesise(magnitude_btk * unit_btk, spec.hop, samples)
+    start = (audio_bs, jnp.zeros_like(audio_bs))
+    (audio_bs, _), _ = jax.lax.scan(update, start, length=iterations)
+    return audio_bs[:, spec.n_fft // 2 : spec.n_fft // 2 + samples]
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "iterations", "samples"))
@@ -278,5 +284,4 @@ def decode(feature_bftc, spec, iterations=32, samples=None):
     widest_bins = spec.n_fft / spec.hop if circular else float("inf")
     magnitude_btk = magnitude.from_bands(mel_btf, offset_btf, spec.mel, widest_bins)
     unit_btk = _first_phase(frequency_btf, spec)
-    unit_btk = griffin_lim(magnitude_btk, unit_btk, spec, iterations, samples)
-    return features.istft(magnitude_btk * unit_btk, spec.hop, samples)
+    return griffin_lim(magnitude_btk, unit_btk, spec, iterations, samples)
