@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from distill_jax.audio import features, magnitude
+from distill_jax.audio import features, fourier, magnitude
 
 MEL = features.Mel()
 EDGES = features.band_edges_hz(MEL.rate_hz, MEL.mels) * MEL.n_fft / MEL.rate_hz
@@ -56,7 +56,7 @@ def test_smooth_spectrum_comes_back(power_btk):
 def test_power_of_the_bands_is_kept():
     rng = np.random.default_rng(0)
     audio_bs = rng.normal(size=(1, 9600)).astype(np.float32)
-    power_btk = features.power(features.stft(audio_bs))
+    power_btk = fourier.power(fourier.stft(audio_bs))
     mel_btf, offset_btf = moments(np.asarray(power_btk, np.float64))
     mel_btf = mel_btf.astype(np.float32)
     found_btk = magnitude.from_bands(mel_btf, offset_btf.astype(np.float32), MEL)
@@ -69,7 +69,7 @@ def test_power_of_the_bands_is_kept():
 def test_mean_frequency_sharpens_noise():
     rng = np.random.default_rng(1)
     audio_bs = rng.normal(size=(1, 24_000)).astype(np.float32)
-    spectrum_btk = np.asarray(features.stft(audio_bs))
+    spectrum_btk = np.asarray(fourier.stft(audio_bs))
     mel_btf, offset_btf = moments(np.abs(spectrum_btk).astype(np.float64) ** 2)
     mel_btf, offset_btf = mel_btf.astype(np.float32), offset_btf.astype(np.float32)
 
@@ -83,7 +83,7 @@ def test_mean_frequency_sharpens_noise():
 @pytest.mark.parametrize("hertz", [0.0, 6.0, 12.0, 20.0])
 def test_bin_zero_follows_the_lobe_of_the_window(hertz):
     """A complex tone between bins 0 and 1, whose lobe scipy computes."""
-    tone_s = np.exp(2j * np.pi * hertz / 48_000 * np.arange(2048)) * features.hann(2048)
+    tone_s = np.exp(2j * np.pi * hertz / 48_000 * np.arange(2048)) * fourier.hann(2048)
     lobe_k = np.abs(np.fft.fft(tone_s)[:1025])
     power_btk = lobe_k[None, None, 1:-1] ** 2
     offset_bt = np.full((1, 1), hertz * 2048 / 48_000, np.float32)

@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from distill_jax.audio import distance, features, phase
+from distill_jax.audio import distance, fourier, phase
 
 SPEC = phase.Spectrogram()
 CIRCULAR = phase.Spectrogram(frequency="circular")
@@ -189,10 +189,10 @@ def test_iterations_make_the_spectrogram_agree(audio_bs, spec):
 
 def test_phase_of_a_tone_starts_better_than_at_random(audio_bs):
     feature_bftc = phase.encode(audio_bs[:1], SPEC)
-    spectrum_btk = features.stft(audio_bs[:1])
+    spectrum_btk = fourier.stft(audio_bs[:1])
     shape = spectrum_btk.shape
     turns_btk = np.random.default_rng(0).uniform(size=shape).astype(np.float32)
-    random_bs = features.istft(
+    random_bs = fourier.istft(
         jnp.abs(spectrum_btk) * jnp.exp(2j * np.pi * turns_btk), 512, 24_000
     )
     decoded_bs = phase.decode(feature_bftc, SPEC, 0, 24_000)

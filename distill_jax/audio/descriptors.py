@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax.audio import features
+from distill_jax.audio import features, fourier
 
 # Power in a frame under which a sound counts as silent: about -100 dB of full scale.
 SILENT_POWER = 1e-4
@@ -144,7 +144,7 @@ def loudness(power_nft, mel):
       dB, [sounds]; -120 in digital silence. A sine of amplitude 1 has -3 dB.
     """
     # Parseval: both halves of the spectrum, and the energy of the Hann window.
-    scale = 2 / (mel.n_fft * np.sum(np.square(features.hann(mel.n_fft), dtype=float)))
+    scale = 2 / (mel.n_fft * np.sum(np.square(fourier.hann(mel.n_fft), dtype=float)))
     mean_square_n = scale * power_nft.sum(axis=1).mean(axis=1)
     return 10 * np.log10(np.maximum(mean_square_n, 10 ** (SILENCE_DB / 10)))
 
@@ -219,7 +219,7 @@ def pitch(audio_ns, rate_hz):
         )
     short = max(0, PITCH_FRAME - audio_ns.shape[1])
     audio_ns = jnp.pad(audio_ns.astype(jnp.float32), ((0, 0), (0, short)))
-    frame_ntw = features.frame(audio_ns, PITCH_FRAME, half)
+    frame_ntw = fourier.frame(audio_ns, PITCH_FRAME, half)
     difference_ntl = _difference(frame_ntw)
     normal_ntl = _cumulative_mean_normalised(difference_ntl)
     lag_nt, aperiodic_nt = _first_dip(normal_ntl, shortest, longest)

@@ -9,7 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from distill_jax.audio import features
+from distill_jax.audio import features, fourier
 
 RESOLUTIONS = (512, 1024, 2048)
 # Magnitude, of an unscaled STFT, under which log magnitudes are not compared.
@@ -39,7 +39,7 @@ def _check_shapes(reference_bs, estimate_bs):
 def _powers(reference_bs, estimate_bs, n_fft):
     _check_shapes(reference_bs, estimate_bs)
     pair = (reference_bs, estimate_bs)
-    return [features.power(features.stft(x_bs, n_fft, n_fft // 4)) for x_bs in pair]
+    return [fourier.power(fourier.stft(x_bs, n_fft, n_fft // 4)) for x_bs in pair]
 
 
 def _convergence(reference_btk, estimate_btk):

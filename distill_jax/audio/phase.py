@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax.audio import features, magnitude
+from distill_jax.audio import features, fourier, magnitude
 
 # Nepers of power per unit of channel 0. Recordings spread by about as much, and a
 # softplus head learns silence and full scale fastest where its curve is bent between
@@ -78,7 +78,7 @@ def check(spec):
 
 def frames(samples, spec):
     """Number of frames that `encode` makes of so many samples."""
-    return features.frames(samples, spec.hop)
+    return fourier.frames(samples, spec.hop)
 
 
 def centre_hz(spec):
@@ -107,12 +107,12 @@ def _advance(spectrum_btk):
 
 def _reassigned(spectrum_btk, spec):
     """Power-weighted mean frequency of each band, from its centre, in [-1, 1]."""
-    power_btk = features.power(spectrum_btk)
+    power_btk = fourier.power(spectrum_btk)
     bin_k = np.arange(spec.n_fft // 2 + 1)
     expected_k = np.exp(-2j * np.pi * (bin_k * spec.hop % spec.n_fft) / spec.n_fft)
     turn_btk = _advance(spectrum_btk) * expected_k.astype(np.complex64)[None, None, :]
     # In FFT bins: what cancels below is the less, the narrower the band.
-    bin_btk = features.angle(turn_btk) * (spec.n_fft / (2 * np.pi * spec.hop))
+    bin_btk = fourier.angle(turn_btk) * (spec.n_fft / (2 * np.pi * spec.hop))
     bin_btk = bin_btk + bin_k.astype(np.float32)[None, None, :]
     mass_btf = features.to_mel(power_btk, spec.mel)
     moment_btf = features.to_mel(power_btk * bin_btk, spec.mel)
@@ -128,7 +128,7 @@ def _circular(spectrum_btk, spec):
     imag_btf = features.to_mel(advance_btk.imag, spec.mel)
     expected_f = np.exp(-2j * np.pi * _centre_turns(spec)).astype(np.complex64)
     band_btf = jax.lax.complex(real_btf, imag_btf) * expected_f[None, None, :]
-    return features.angle(band_btf) / np.pi
+    return fourier.angle(band_btf) / np.pi
 
 
 def _centre_turns(spec):
@@ -167,8 +167,8 @@ def encode(audio_bs, spec):
     channel = _reassigned if spec.frequency == "reassigned" else _circular
 
     def of_clips(audio_bs):
-        spectrum_btk = features.stft(audio_bs, spec.n_fft, spec.hop)
-        mel_btf = features.to_mel(features.power(spectrum_btk), spec.mel)
+        spectrum_btk = fourier.stft(audio_bs, spec.n_fft, spec.hop)
+        mel_btf = features.to_mel(fourier.power(spectrum_btk), spec.mel)
         level_btf = jnp.log1p(mel_btf / spec.epsilon) / LEVEL_NEPERS
         feature_btfc = jnp.stack([level_btf, channel(spectrum_btk, spec)], axis=-1)
         return feature_btfc.swapaxes(1, 2)
@@ -237,12 +237,12 @@ def griffin_lim(magnitude_btk, unit_btk, spec, iterations, samples):
     def update(carry, _):
         audio_bs, last_bs = carry
         ahead_bs = audio_bs - (MOMENTUM / (1 + MOMENTUM)) * last_bs
-        ahead_btk = features.analyse(ahead_bs, spec.n_fft, spec.hop)
-        scale_btk = magnitude_btk * jax.lax.rsqrt(features.power(ahead_btk) + 1e-20)
-        next_bs = features.synthesise(ahead_btk * scale_btk, spec.hop, samples)
+        ahead_btk = fourier.analyse(ahead_bs, spec.n_fft, spec.hop)
+        scale_btk = magnitude_btk * jax.lax.rsqrt(fourier.power(ahead_btk) + 1e-20)
+        next_bs = fourier.synthesise(ahead_btk * scale_btk, spec.hop, samples)
         return (next_bs, audio_bs), None
 
-    audio_bs = features.synthesise(magnitude_btk * unit_btk, spec.hop, samples)
+    audio_bs = fourier.synthesise(magnitude_btk * unit_btk, spec.hop, samples)
     start = (audio_bs, jnp.zeros_like(audio_bs))
     (audio_bs, _), _ = jax.lax.scan(update, start, length=iterations)
     return audio_bs[:, spec.n_fft // 2 : spec.n_fft // 2 + samples]
