@@ -27,6 +27,7 @@ CONFIG = ConfigDict(
         "steps": 1000,
         "weight_decay": 0.01,
         "clip_norm": 1.0,
+        "rate_scale": (),
         "ema_decay": 0.999,
     }
 )

@@ -124,8 +124,8 @@ def adamw(config):
 
     Args:
       config: has `learning_rate`, `warmup_steps`, `steps`, `weight_decay` (not applied
-        to parameters whose name ends in `bias` or `scale`) and `clip_norm` (the
-        largest global norm of a gradient).
+        to parameters whose name ends in `bias` or `scale`), `clip_norm` (the
+        largest global norm of a gradient) and `rate_scale`, see `rate_scale`.
 
     Returns:
       Optimizer, on dictionaries {path: array}.
@@ -136,6 +136,7 @@ def adamw(config):
     rate, clip, decay = schedule(config), config.clip_norm, config.weight_decay
 
     def init(params):
+        check_scales(params, config.rate_scale)
         zeros = jax.tree.map(jnp.zeros_like, params)
         return AdamState(jnp.zeros((), jnp.int32), zeros, jax.tree.map(jnp.copy, zeros))
 
@@ -154,13 +155,40 @@ def adamw(config):
             step = state.mean[path] * mean_scale / (root + EPSILON)
             if not path.endswith(UNDECAYED):
                 step += decay * param
-            return jnp.where(finite, param - learning_rate * step, param)
+            moved = param - learning_rate * rate_scale(path, config.rate_scale) * step
+            return jnp.where(finite, moved, param)
 
         params = {path: move(path, param) for path, param in params.items()}
         report = {"grad_norm": norm, "learning_rate": learning_rate, "finite": finite}
         return params, state, report
 
     return Optimizer(init, update)
+
+
+def rate_scale(path, scales):
+    """What the learning rate of a parameter is multiplied by.
+
+    Args:
+      path: of the parameter, "encoder/mean/kernel".
+      scales: pairs of a regular expression and a factor; the first that matches the
+        whole path counts.
+
+    Returns:
+      The factor, 1.0 where nothing matches.
+    """
+    return next((x for rule, x in scales if re.fullmatch(rule, path)), 1.0)
+
+
+def check_scales(params, scales):
+    """Raises ValueError naming every rule of `rate_scale` that matches nothing."""
+    idle = [
+        rule for rule, _ in scales if not any(re.fullmatch(rule, p) for p in params)
+    ]
+    if idle:
+        raise ValueError(
+            f"config.rate_scale has rules that match no parameter: {idle}; they match "
+            f"whole paths, as of {', '.join(sorted(params)[:20])}"
+        )
 
 
 def _moments(opt_state, grads, finite, scale):

@@ -21,6 +21,7 @@ def config(**changes):
         "steps": 12,
         "weight_decay": 0.1,
         "clip_norm": 1.0,
+        "rate_scale": (),
     }
     return ConfigDict(values | changes)
 
@@ -49,16 +50,17 @@ def test_schedule_without_warm_up_begins_at_the_peak():
 @pytest.mark.parametrize("scale", [1e-3, 1.0])  # below and above the clipping
 def test_update_equals_torch_adamw(scale):
     torch = pytest.importorskip("torch")
-    settings = config()
+    settings = config(rate_scale=[["head/.*", 0.1], [".*", 1.0]])
     opt, rate = optimizer.adamw(settings), optimizer.schedule(settings)
     params = draw(0)
     theirs = {n: torch.nn.Parameter(torch.tensor(v)) for n, v in params.items()}
     plain = [p for n, p in theirs.items() if n.endswith(("bias", "scale"))]
-    decayed = [p for n, p in theirs.items() if n.endswith("kernel")]
+    decayed = [p for n, p in theirs.items() if n == "conv/kernel"]
     reference = torch.optim.AdamW(
         [
             {"params": decayed, "weight_decay": settings.weight_decay},
             {"params": plain, "weight_decay": 0.0},
+            {"params": [theirs["head/kernel"]], "weight_decay": settings.weight_decay},
         ]
     )
     opt_state, update = opt.init(params), jax.jit(opt.update)
@@ -68,14 +70,20 @@ def test_update_equals_torch_adamw(scale):
         for name, param in theirs.items():
             param.grad = torch.tensor(grads[name])
         norm = torch.nn.utils.clip_grad_norm_(theirs.values(), settings.clip_norm)
-        for group in reference.param_groups:
-            group["lr"] = float(rate(step))
+        for group, scale in zip(reference.param_groups, (1, 1, 0.1), strict=True):
+            group["lr"] = scale * float(rate(step))
         reference.step()
         np.testing.assert_allclose(report["grad_norm"], norm.item(), rtol=1e-6)
         for name, param in theirs.items():
             np.testing.assert_allclose(
                 params[name], param.detach().numpy(), rtol=1e-6, atol=1e-6
             )
+
+
+def test_rate_scale_that_matches_nothing_is_named():
+    opt = optimizer.adamw(config(rate_scale=(("head/kernel", 0.1), ("heads/.*", 0.1))))
+    with pytest.raises(ValueError, match=r"rate_scale.*\['heads/\.\*'\]"):
+        opt.init(draw(0))
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distill_jax.audio import phase
+from distill_jax import losses
+from distill_jax.audio import distance, phase
 from distill_jax.tasks import TASKS, vae
 
 CONFIG = Path(__file__).parents[1] / "configs" / "vae.py"
@@ -66,10 +67,21 @@ def test_perfect_reconstruction_costs_the_kl_only(config, batch):
     found = vae.terms(objective, batch["feature_bftc"], out, batch)
     np.testing.assert_array_equal(found["magnitude"], 0)
     np.testing.assert_array_equal(found["frequency"], 0)
+    np.testing.assert_array_equal(found["log_power"], 0)
     np.testing.assert_allclose(found["kl"], 2.0)
     np.testing.assert_allclose(
         vae.total(objective, found, 0.5), config.loss_weight.kl, rtol=1e-6
     )
+
+
+def test_log_power_term_is_nearly_the_log_mel_distance(config):
+    rng = np.random.default_rng(0)
+    spec = vae.spectrogram(config)
+    audio_2bs = np.float32(rng.normal(size=(2, 3, 48_000)) * [[[0.1]], [[0.01]]])
+    pair = [phase.encode(audio_bs, spec) for audio_bs in audio_2bs]
+    found_b = losses.l1(*(vae.log_power(feature_bftc, spec) for feature_bftc in pair))
+    expected_b = distance.log_mel_l1(*audio_2bs, spec.mel)
+    np.testing.assert_allclose(found_b, expected_b, rtol=0.02)
 
 
 def test_audio_term_is_logged_finite_and_moves_the_decoder(config, batch):

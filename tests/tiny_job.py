@@ -45,6 +45,7 @@ def config(**changes):
         "steps": 24,
         "batch": 16,
         "learning_rate": 1e-2,
+        "rate_scale": (),
         "warmup_steps": 2,
         "weight_decay": 0.01,
         "clip_norm": 1.0,

@@ -10,6 +10,9 @@ from distill_jax import weights
 from distill_jax.models.layers import BatchNorm, Dense, StridedConv, TransposedConv
 
 LOG_VAR_LIMIT = 20.0
+# A sample that is half noise, as one of variance 1 is at first, teaches the decoder to
+# ignore it, and then the encoder learns nothing: see benchmarks/RESULTS.md.
+FIRST_LOG_VAR = -6.0
 
 
 class Encoder(nn.Module):
@@ -38,7 +41,7 @@ class Encoder(nn.Module):
                 nn.relu(x_byxi), train
             )
         mean_bz = Dense((self.latent,), name="mean")(x_byxi)
-        log_var_bz = Dense((self.latent,), name="log_var")(x_byxi)
+        log_var_bz = Dense((self.latent,), FIRST_LOG_VAR, name="log_var")(x_byxi)
         return mean_bz, jnp.clip(log_var_bz, -LOG_VAR_LIMIT, LOG_VAR_LIMIT)
 
 

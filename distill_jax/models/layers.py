@@ -58,9 +58,11 @@ class Dense(nn.Module):
 
     Attributes:
       shape: of an example of the result.
+      first_bias: what every bias starts at.
     """
 
     shape: tuple[int, ...]
+    first_bias: float = 0.0
 
     @nn.compact
     def __call__(self, x_b):
@@ -73,7 +75,8 @@ class Dense(nn.Module):
             return flat.reshape(*inputs, *self.shape)
 
         kernel = self.param("kernel", kernel_init).reshape(count, features)
-        bias = self.param("bias", nn.initializers.zeros, self.shape)
+        bias_init = nn.initializers.constant(self.first_bias)
+        bias = self.param("bias", bias_init, self.shape)
         y_b = (x_b.reshape(-1, count) @ kernel).reshape(-1, *self.shape)
         return y_b + bias[None]
 

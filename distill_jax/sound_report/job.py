@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from distill_jax import report, sound
-from distill_jax.data import pipeline
 from distill_jax.sound_report import baselines
 from distill_jax.tasks import vae
 
@@ -68,12 +67,8 @@ def load(workdir):
     """
     model, workdir = sound.load(workdir), Path(workdir)
     config, spec = model.config, model.spec
-    hop = round(config.data.hop_seconds * spec.rate_hz)
     sides = vae.clips(config)
-    sources = [
-        pipeline.source([clip.path for clip in side], model.samples, hop)
-        for side in sides
-    ]
+    sources = vae.sources(config, sides)
     names = [[clip.name for clip in side] for side in sides]
     train, held = (
         baselines.sample(source, most, config.seed, spec)

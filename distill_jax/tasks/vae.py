@@ -88,12 +88,7 @@ def prepared(side, root, rate_hz, cache):
 
 def data(config):
     """The batches of the job, `Data`; see `clips` for what it reads and raises."""
-    samples = window_samples(config)
-    hop = round(config.data.hop_seconds * config.spectrogram.rate_hz)
-    train, valid = (
-        pipeline.source([clip.path for clip in side], samples, hop)
-        for side in clips(config)
-    )
+    train, valid = sources(config, clips(config))
     loading = pipeline.Loading(
         config.data.gain_db,
         config.data.workers,
@@ -111,6 +106,24 @@ def data(config):
         pipeline.train_stream(train, config.batch, config.seed, loading),
         pipeline.valid_batches(valid, config.batch, loading),
     )
+
+
+def sources(config, sides):
+    """The windows to train on and those held out, two `pipeline.Source`.
+
+    Windows to train on are `data.hop_seconds` apart. Held-out ones overlap by half at
+    most: more would take longer to evaluate and tell nothing new.
+
+    Args:
+      config: as `configs/vae.py` gives it.
+      sides: as `clips` gives them.
+    """
+    samples = window_samples(config)
+    hop = round(config.data.hop_seconds * config.spectrogram.rate_hz)
+    return [
+        pipeline.source([clip.path for clip in side], samples, apart)
+        for side, apart in zip(sides, (hop, max(hop, samples // 2)), strict=True)
+    ]
 
 
 def annotate(spec, batch):
@@ -135,7 +148,7 @@ class Objective(NamedTuple):
 
     Attributes:
       spec: settings of the spectrogram.
-      weight: of each term: magnitude, frequency, kl and audio.
+      weight: of each term: magnitude, log_power, frequency, kl and audio.
       free_nats: KL per latent that costs nothing.
       kl_warmup_steps: updates over which the weight of the KL rises from 0.
     """
@@ -148,18 +161,27 @@ class Objective(NamedTuple):
 
 def terms(objective, recon_bftc, out, batch):
     """Every term of the loss, each [batch] and never negative."""
-    target_bftc = batch["feature_bftc"]
+    target_bftc, spec = batch["feature_bftc"], objective.spec
     kl_bz = losses.kl_normal(out["mean_bz"], out["log_var_bz"])
     found = {
         "magnitude": losses.l1(recon_bftc[..., 0], target_bftc[..., 0]),
+        "log_power": losses.l1(
+            log_power(recon_bftc, objective.spec),
+            log_power(target_bftc, objective.spec),
+        ),
         "frequency": losses.weighted_l1(
             recon_bftc[..., 1], target_bftc[..., 1], batch["loudness_bft"]
         ),
         "kl": losses.free_bits(kl_bz, batch["weight_b"], objective.free_nats),
     }
     if objective.weight["audio"]:
-        found["audio"] = audio_term(recon_bftc, batch, objective.spec)
+        found["audio"] = audio_term(recon_bftc, batch, spec)
     return found
+
+
+def log_power(feature_bftc, spec):
+    """Log power of each band above the floor of `distance.log_mel_l1`, in nepers."""
+    return jnp.log(phase.mel_power_bft(feature_bftc, spec) + distance.MEL_FLOOR)
 
 
 def audio_term(recon_bftc, batch, spec):
