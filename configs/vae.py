@@ -49,7 +49,7 @@ def get_config(arg=""):
     config.free_nats = 0.1  # per latent
     config.kl_warmup_steps = 200
 
-    config.steps = 450
+    config.steps = 400
     config.batch = 16
     config.learning_rate = 3e-3
     # Adam moves each of the 12,288 weights of a latent's head by the same amount.
@@ -63,7 +63,7 @@ def get_config(arg=""):
     config.fsdp = 1
 
     config.log_every = 10
-    config.eval_every = 100
+    config.eval_every = 200
     config.preview_every = 200
     config.save_every = 100
     config.keep = 2
