@@ -14,9 +14,8 @@ import numpy as np
 
 from distill_jax.audio import features, fourier, magnitude
 
-# Nepers of power per unit of channel 0. Recordings spread by about as much, and a
-# softplus head learns silence and full scale fastest where its curve is bent between
-# them: see benchmarks/RESULTS.md.
+# Nepers of power per unit of channel 0. Recordings spread by about as much, and the
+# curve of a softplus head is bent between silence and full scale.
 LEVEL_NEPERS = 4.0
 # About the largest mel power of peak-normalised audio: a full-scale sine.
 FULL_POWER = 2.6e5

@@ -14,6 +14,7 @@ SIDES = {"train": "training", "valid": "held out"}
 TITLES = {
     "loss": "loss",
     "magnitude": "magnitude L1",
+    "log_power": "log power L1, nepers",
     "frequency": "frequency L1",
     "audio": "MRSTFT of the audio",
     "kl": "KL with free bits, nats",
