@@ -17,8 +17,8 @@ they are.
 from distill_jax.weights.arrays import read, to_flax, to_torch
 from distill_jax.weights.config import REQUIRED, Fields, guard
 from distill_jax.weights.config import read as read_config
-from distill_jax.weights.export import export, write
-from distill_jax.weights.load import Options, Report, load
+from distill_jax.weights.exporting import export, write
+from distill_jax.weights.loading import Options, Report, load
 from distill_jax.weights.rows import (
     Leaf,
     bare,

@@ -204,7 +204,7 @@ def _fill(absent, options, sharding_of):
     if options.missing == "init":
         for pair in absent:
             warnings.warn(
-                f"{pair.name} is not in the checkpoint; it is initialised", stacklevel=4
+                f"{pair.name} is not in the checkpoint; it is initialised", stacklevel=3
             )
     leaves = {
         pair.path: jax.device_put(
