@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from distill_jax.weights import folder
 
 ROUNDS = 600
 SECONDS = 5
+MOST_BYTES = 2_000_000
 WORDS = (
     b'"F32"', b'"F64"', b"-1", b"1e9", b"99999999999999999999", b"null", b"[]", b"{}",
     b'"a"', b"0", b"\xff", b"\\ud800", b",", b'"shape"', b"NaN", b"true", b'"../x"',
@@ -54,6 +56,7 @@ def survives(path):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mutated_files_raise_only_value_errors(tmp_path, seed):
     begun = time.perf_counter()
+    tracemalloc.start()
     rng = np.random.default_rng(seed)
     path = tmp_path / "x.safetensors"
     weights.write(path, raw_tensors.arrays(seed))
@@ -64,6 +67,9 @@ def test_mutated_files_raise_only_value_errors(tmp_path, seed):
         read += survives(path)
     # A changed number among the data is not an error that a header can tell.
     assert 0 < read < ROUNDS / 2
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < MOST_BYTES
     assert time.perf_counter() - begun < SECONDS
 
 

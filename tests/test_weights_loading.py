@@ -153,6 +153,47 @@ def test_optional_tensors_are_0_or_initialised_without_a_warning(saved):
     tiny_encoder.assert_same(found, tree)
 
 
+def stacked(tree, layers=2):
+    """Variables whose layers are one array each, as `nn.scan` has them."""
+    params = dict(tree["params"])
+    each = [params.pop(f"layers_{number}") for number in range(layers)]
+    params["layers"] = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+    return tree | {"params": params}
+
+
+STACKED = CHECKPOINT._replace(
+    rules=tuple((torch, flax.replace("s_{i}", "s"), row) for torch, flax, row in RULES),
+    optional=("mask", r"encoder\.layers\.1\.gate"),
+)
+
+
+def test_layers_may_be_stacked_for_scan(saved, tmp_path):
+    folder, tree = saved
+    scanned = stacked(tree)
+    found, report = weights.load(folder, STACKED, shape_of(scanned))
+    tiny_encoder.assert_same(found, scanned)
+    assert report.tensors == len(weights.read(folder))
+    assert "params/layers/gate" not in report.missing
+    weights.export(tmp_path / "again", found, STACKED, {})
+    again, _ = weights.load(tmp_path / "again", CHECKPOINT, tree)
+    tiny_encoder.assert_same(again, tree)
+    tensors = weights.to_torch(scanned, STACKED)
+    tiny_encoder.assert_same(weights.to_flax(tensors, STACKED, scanned), scanned)
+
+
+def test_one_layer_of_a_stack_may_be_missing(saved):
+    path, tree = without(saved, "encoder.layers.1.gate")
+    found, report = weights.load(path, STACKED, stacked(tree))
+    assert report.missing == {"encoder.layers.1.gate": "0"}
+    gate = found["params"]["layers"]["gate"]
+    np.testing.assert_array_equal(gate[0], tree["params"]["layers_0"]["gate"])
+    assert not gate[1].any()
+    options = weights.Options(init=lambda: stacked(tree))
+    tiny_encoder.assert_same(
+        weights.load(path, STACKED, stacked(tree), options)[0], stacked(tree)
+    )
+
+
 def test_wrong_options_are_refused(saved):
     folder, tree = saved
     with pytest.raises(ValueError, match=r"'ignore', expected 'error' or 'init'"):

@@ -32,13 +32,17 @@ def to_flax(tensors, rules, template):
     }
     found = match.match(facts, template, rules)
     match.refuse(found)
-    leaves = {}
+    leaves, layers = {}, {}
     for pair, name in found.pairs:
         if name is None:
-            leaves[pair.path] = np.zeros(pair.shape, pair.dtype)
-            continue
-        view = rows.to_flax(arrays[name], pair.shape, pair.leaf)
-        leaves[pair.path] = np.asarray(cast(view, pair.dtype, name), order="C")
+            array = np.zeros(pair.shape, pair.dtype)
+        else:
+            view = rows.to_flax(arrays[name], pair.shape, pair.leaf)
+            array = np.asarray(cast(view, pair.dtype, name), order="C")
+        if pair.index is not None:
+            layers.setdefault(pair.path, []).append(array)
+        leaves[pair.path] = array
+    leaves |= {path: np.stack(arrays) for path, arrays in layers.items()}
     return traverse_util.unflatten_dict(leaves)
 
 
@@ -57,7 +61,10 @@ def to_torch(variables, rules):
     """
     names = table.file_names(table.expand(variables, rules), rules)
     flat = traverse_util.flatten_dict(jax.device_get(variables))
-    return {name: rows.to_torch(flat[p.path], p.leaf) for name, p in names.items()}
+    return {
+        name: rows.to_torch(table.piece(flat[pair.path], pair), pair.leaf)
+        for name, pair in names.items()
+    }
 
 
 def read(path):

@@ -86,7 +86,9 @@ def export(
     return write_folder(folder_path, sources, config, max_shard_bytes)
 
 
-def write_folder(folder_path, sources, config, max_shard_bytes=MOST_SHARD_BYTES):
+def write_folder(
+    folder_path, sources, config, max_shard_bytes=MOST_SHARD_BYTES, metadata=METADATA
+):
     """Writes a checkpoint of one file, or of several and their index.
 
     Args:
@@ -94,6 +96,7 @@ def write_folder(folder_path, sources, config, max_shard_bytes=MOST_SHARD_BYTES)
       sources: {name: Source}.
       config: dictionary for `config.json`; None writes none.
       max_shard_bytes: of one file, unless a single tensor is larger.
+      metadata: {str: str} for the headers.
 
     Returns:
       Names of the files that were written.
@@ -106,7 +109,7 @@ def write_folder(folder_path, sources, config, max_shard_bytes=MOST_SHARD_BYTES)
         names = [SHARD.format(n + 1, len(shards)) for n in range(len(shards))]
     with staged(folder_path) as stage:
         for name, shard in zip(names, shards, strict=True):
-            write_file(stage(name), {key: sources[key] for key in shard}, METADATA)
+            write_file(stage(name), {key: sources[key] for key in shard}, metadata)
         if len(shards) > 1:
             _write_json(stage(folder.INDEX), _index(sources, names, shards))
             names.append(folder.INDEX)
@@ -185,7 +188,7 @@ def _source(pair, array):
     return Source(
         _dtype_name(pair.name, dtype),
         pair.torch_shape,
-        lambda: rows.to_torch(array, pair.leaf),
+        lambda: rows.to_torch(table.piece(array, pair), pair.leaf),
     )
 
 

@@ -248,10 +248,17 @@ def refuse(path, problems, advice):
       advice: what is wrong as a whole, or what to do.
     """
     if problems:
-        shown = [f"  {_short_line(line)}" for line in problems[:MOST_PROBLEMS]]
+        shown = [
+            f"  {printable(_short_line(line))}" for line in problems[:MOST_PROBLEMS]
+        ]
         if len(problems) > MOST_PROBLEMS:
             shown.append(f"  and {len(problems) - MOST_PROBLEMS} more")
         raise ValueError("\n".join([f"{path}: {advice}:", *shown]))
+
+
+def printable(text):
+    """Text without signs that a terminal would obey: names come from strangers."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _short_line(line):

@@ -87,43 +87,92 @@ def load(path, checkpoint, template, options=None):
     begun = time.perf_counter()
     options = _checked(options or Options())
     contents = folder.read(path)
-    facts = {n: match.Fact(t.dtype, t.shape) for n, t in contents.tensors.items()}
-    found = match.match(facts, template, checkpoint, options.missing == "init")
+    found = match.match(
+        match.facts(contents), template, checkpoint, options.missing == "init"
+    )
     match.refuse(found, contents.path)
 
     sharding_of = _shardings(options.shardings, found.pairs)
-    absent = [pair for pair, name in found.pairs if name is None]
-    leaves, filled = _fill(absent, options, sharding_of)
-    present = [(pair, name) for pair, name in found.pairs if name is not None]
-    casts = {}
-    with Reader() as reader:
-        for pair, name in sorted(present, key=lambda it: contents.tensors[it[1]][3]):
-            tensor, dtype = contents.tensors[name], _target(pair, options)
-            array = cast(reader.read(tensor), dtype, name)
-            view = rows.to_flax(array, pair.shape, pair.leaf)
-            # Waiting frees the tensor before the next is read.
-            leaves[pair.path] = jax.block_until_ready(
-                jax.device_put(view, sharding_of[pair.path])
+    leaves = _read_all(contents.tensors, found.pairs, options, sharding_of)
+    absent = [pair.name for pair, name in found.pairs if name is None]
+    if options.missing == "init":
+        for name in absent:
+            warnings.warn(
+                f"{name} is not in the checkpoint; it is initialised", stacklevel=2
             )
-            if DTYPES[tensor.dtype] != dtype:
-                casts.setdefault(f"{tensor.dtype} -> {dtype.name}", []).append(name)
-    used = [contents.tensors[name] for _, name in present]
     report = Report(
         path=str(contents.path),
         files=len({tensor.file for tensor in contents.tensors.values()}),
-        tensors=len(used),
+        tensors=len(found.pairs) - len(absent),
         parameters=sum(leaf.size for leaf in leaves.values()),
         bytes=sum(leaf.nbytes for leaf in leaves.values()),
-        read_bytes=sum(tensor.size for tensor in used),
-        cast=casts,
-        missing=filled,
+        read_bytes=sum(contents.tensors[name].size for _, name in found.pairs if name),
+        cast=_casts(contents.tensors, found.pairs, options),
+        missing=dict.fromkeys(absent, "initialised" if options.init else "0"),
         ignored=found.ignored,
         aliases=found.aliases,
         seconds=round(time.perf_counter() - begun, 3),
     )
-    order = [pair.path for pair, _ in found.pairs]
-    tree = traverse_util.unflatten_dict({path: leaves[path] for path in order})
-    return tree, report
+    return traverse_util.unflatten_dict(leaves), report
+
+
+def _read_all(tensors, pairs, options, sharding_of):
+    """Leaves by path, in the order of the template."""
+    groups = {}
+    for pair, name in pairs:
+        groups.setdefault(pair.path, []).append((pair, tensors.get(name), name))
+    made = _made(groups, options)
+    leaves = dict.fromkeys(groups)
+    with Reader() as reader:
+        for path in sorted(groups, key=lambda path: _place(groups[path])):
+            array = _array(reader, groups[path], made.pop(path, None), options)
+            # Waiting lets go of the numbers before the next are read.
+            leaves[path] = jax.block_until_ready(
+                jax.device_put(array, sharding_of[path])
+            )
+            del array
+    return leaves
+
+
+def _array(reader, group, made, options):
+    """One leaf on the host, a view of what was read where that will do."""
+    dtype = _target(group[0][0], options)
+    if group[0][0].index is not None:
+        layers = np.empty((len(group), *group[0][0].shape), dtype)
+        for pair, tensor, name in group:
+            layers[pair.index] = (
+                made[pair.index]
+                if tensor is None
+                else _view(reader, pair, tensor, (dtype, name))
+            )
+        return layers
+    ((pair, tensor, name),) = group
+    if tensor is None:
+        return made.astype(dtype)
+    return _view(reader, pair, tensor, (dtype, name))
+
+
+def _view(reader, pair, tensor, cast_to):
+    array = cast(reader.read(tensor), *cast_to)
+    return rows.to_flax(array, pair.shape, pair.leaf)
+
+
+def _place(group):
+    """Where in the files a leaf begins, to read them in their order."""
+    return min(
+        (str(tensor.file), tensor.start) if tensor else ("", 0)
+        for _, tensor, _ in group
+    )
+
+
+def _casts(tensors, pairs, options):
+    """{"old -> new dtype": names} of what does not keep its dtype."""
+    casts = {}
+    for pair, name in pairs:
+        dtype = _target(pair, options)
+        if name is not None and DTYPES[tensors[name].dtype] != dtype:
+            casts.setdefault(f"{tensors[name].dtype} -> {dtype.name}", []).append(name)
+    return casts
 
 
 class Reader(contextlib.ExitStack):
@@ -174,9 +223,10 @@ def _checked(options):
 
 def _target(pair, options):
     """The dtype that a leaf is loaded in."""
-    if options.dtype is None or not jnp.issubdtype(pair.dtype, jnp.floating):
-        return pair.dtype
-    return np.dtype(options.dtype)
+    dtype = pair.dtype
+    if options.dtype is not None and jnp.issubdtype(dtype, jnp.floating):
+        dtype = np.dtype(options.dtype)
+    return jax.dtypes.canonicalize_dtype(dtype)  # 64 bits only where JAX has them.
 
 
 def _shardings(shardings, pairs):
@@ -191,29 +241,22 @@ def _shardings(shardings, pairs):
     return flat
 
 
-def _fill(absent, options, sharding_of):
-    """Leaves that the checkpoint lacks, by path; and {name: how they came about}."""
-    if not absent:
-        return {}, {}
-    paths = [pair.path for pair in absent]
-    if options.init is None:
-        made = {pair.path: jnp.zeros(pair.shape, pair.dtype) for pair in absent}
-    else:
-        # Under jit, so that what is thrown away is not computed.
-        made = jax.jit(lambda: _pick(options.init(), paths))()
-    if options.missing == "init":
-        for pair in absent:
-            warnings.warn(
-                f"{pair.name} is not in the checkpoint; it is initialised", stacklevel=3
-            )
-    leaves = {
-        pair.path: jax.device_put(
-            made[pair.path].astype(_target(pair, options)), sharding_of[pair.path]
-        )
-        for pair in absent
+def _made(groups, options):
+    """{path: array} of the leaves that the checkpoint lacks, or lacks a layer of."""
+    absent = {
+        path: group
+        for path, group in groups.items()
+        if any(tensor is None for _, tensor, _ in group)
     }
-    how = "0" if options.init is None else "initialised"
-    return leaves, {pair.name: how for pair in absent}
+    if absent and options.init is not None:
+        # Under jit, so that what is thrown away is not computed.
+        return jax.jit(lambda: _pick(options.init(), absent))()
+    made = {}
+    for path, group in absent.items():
+        pair = group[0][0]
+        layers = () if pair.index is None else (len(group),)
+        made[path] = jnp.zeros((*layers, *pair.shape), pair.dtype)
+    return made
 
 
 def _pick(variables, paths):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distill_jax.weights import table
-from distill_jax.weights.header import DTYPES
+from distill_jax.weights.header import DTYPES, printable
 
 # Finding the nearest of many names takes milliseconds, and of long ones seconds.
 MOST_HINTS = 40
@@ -44,6 +44,15 @@ class Match(NamedTuple):
     aliases: dict
     problems: tuple[str, ...]
     total: int
+
+
+def facts(contents):
+    """{name: Fact} of a checkpoint.
+
+    Args:
+      contents: `header.Contents`.
+    """
+    return {name: Fact(t.dtype, t.shape) for name, t in contents.tensors.items()}
 
 
 def match(facts, template, rules, may_lack=False):
@@ -110,7 +119,7 @@ def refuse(match, path=None):
             [
                 f"{where}{len(match.problems)} of {match.total} tensors do not fit the "
                 "model; give it the sizes of the checkpoint or another checkpoint:",
-                *(f"  {line}" for line in match.problems),
+                *(f"  {printable(line)}" for line in match.problems),
             ]
         )
     )

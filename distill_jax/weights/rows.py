@@ -6,7 +6,12 @@ tensors, most often one of the kinds below:
     ("encoder.layers.{i}.ffn", "layers_{i}/ffn", linear)
 
 A field in braces is a number, the same on both sides, which the PyTorch side may
-space out: `{4*i+1}`. A tensor that the flax module does not have, such as the bias
+space out: `{4*i+1}`. One that only the PyTorch side has is the first axis of the
+flax array, in which `nn.scan` stacks its layers:
+
+    ("encoder.layers.{i}.ffn", "layers/ffn", linear)
+
+A tensor that the flax module does not have, such as the bias
 of a layer without one, is not asked for either.
 """
 
@@ -97,7 +102,8 @@ def torch_name(row, path):
       path: of the flax leaf: (collection, module, ..., name).
 
     Returns:
-      [(PyTorch name, leaf)], empty where the row does not fit.
+      [(PyTorch name, leaf)], empty where the row does not fit; a field that only
+      the PyTorch side has is still in the name, see `numbered`.
     """
     torch_module, flax_module, leaves = row
     found = []
@@ -107,11 +113,21 @@ def torch_name(row, path):
             continue
         numbers = _pattern(flax_module).fullmatch("/".join(modules))
         if numbers:
-            prefix = FIELD.sub(
-                lambda field, found=numbers: _number(field, found), torch_module
-            )
+            prefix = _filled(torch_module, numbers.groupdict())
             found.append((".".join(filter(None, (prefix, leaf.torch))), leaf))
     return found
+
+
+def numbered(name, number):
+    """A name whose field is filled in.
+
+    Raises:
+      ValueError: it has several, for which one number cannot stand.
+    """
+    fields = {field[2] for field in FIELD.finditer(name)}
+    if len(fields) > 1:
+        raise ValueError(f"{name} has several fields that the flax path lacks")
+    return _filled(name, dict.fromkeys(fields, number))
 
 
 def torch_shape(shape, leaf):
@@ -170,7 +186,13 @@ def _pattern(flax_module):
     return re.compile("".join(parts))
 
 
-def _number(field, numbers):
-    """A field of a PyTorch name, filled in."""
-    times, name, plus = field.groups()
-    return str(int(times or 1) * int(numbers[name]) + int(plus or 0))
+def _filled(name, numbers):
+    """A PyTorch name with the fields that have a number filled in."""
+
+    def fill(field):
+        times, letter, plus = field.groups()
+        if letter not in numbers:
+            return field[0]
+        return str(int(times or 1) * int(numbers[letter]) + int(plus or 0))
+
+    return FIELD.sub(fill, name)

@@ -32,15 +32,16 @@ class Checkpoint(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A flax leaf and the PyTorch tensor that it is.
+    """A flax leaf, or one layer of it, and the PyTorch tensor that it is.
 
     Attributes:
       path: of the flax leaf, with its collection.
       name: of the PyTorch tensor, as in the table.
       leaf: how one becomes the other.
-      shape: in flax.
+      shape: in flax, of one layer.
       dtype: in flax.
       torch_shape: in PyTorch.
+      index: which layer it is of a flax array that stacks them, or None.
     """
 
     path: tuple[str, ...]
@@ -49,6 +50,7 @@ class Pair(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype
     torch_shape: tuple[int, ...]
+    index: int | None = None
 
 
 def checkpoint_of(rules):
@@ -83,16 +85,18 @@ def expand(template, rules):
             names = f" ({', '.join(name for name, _ in found)})" if found else ""
             problems.append(f"  {where}: {len(found)} rows fit{names}, expected one")
             continue
-        (name, leaf), dtype = found[0], np.dtype(array.dtype)
         try:
-            shape = rows.torch_shape(array.shape, leaf)
+            new = _pairs(path, array, *found[0])
         except ValueError as error:
             problems.append(f"  {where}: {error}")
             continue
-        if name in taken:
-            problems.append(f"  {where}: is {name}, as {taken[name]} is")
-        taken[name] = where
-        pairs.append(Pair(path, name, leaf, tuple(array.shape), dtype, shape))
+        problems += [
+            f"  {where}: is {pair.name}, as {taken[pair.name]} is"
+            for pair in new
+            if pair.name in taken
+        ]
+        taken |= {pair.name: where for pair in new}
+        pairs += new
     if problems:
         raise ValueError("\n".join(["the weight table is not complete:", *problems]))
     return pairs
@@ -116,9 +120,29 @@ def file_names(pairs, rules):
     }
 
 
+def piece(array, pair):
+    """What of a flax array a pair is: all of it, or one layer."""
+    return array if pair.index is None else array[pair.index]
+
+
 def is_optional(name, checkpoint):
     """Whether a checkpoint may lack the tensor of this name in the table."""
     return _fits(name, checkpoint.optional)
+
+
+def _pairs(path, array, name, leaf):
+    """The pairs of one flax leaf: several where it stacks layers."""
+    shape, dtype = tuple(array.shape), np.dtype(array.dtype)
+    if not rows.FIELD.search(name):
+        return [Pair(path, name, leaf, shape, dtype, rows.torch_shape(shape, leaf))]
+    if not shape:
+        raise ValueError(f"has no axis for the numbers of {name}")
+    layers, *shape = shape
+    torch_shape = rows.torch_shape(shape, leaf)
+    return [
+        Pair(path, rows.numbered(name, n), leaf, tuple(shape), dtype, torch_shape, n)
+        for n in range(layers)
+    ]
 
 
 def _fits(name, patterns):
