@@ -15,13 +15,12 @@ CORE = [
     "numpy>=2.0",
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
-    "safetensors>=0.5",
     "soundfile>=0.13",
     "tensorboardX>=2.6.5",
     "tqdm>=4.66",
     "tyro>=1.0",
 ]
-TEST = ["hypothesis", "pytest>=8", "pytest-timeout", "ruff>=0.9"]
+TEST = ["hypothesis", "pytest>=8", "pytest-timeout", "ruff>=0.9", "safetensors>=0.5"]
 
 setup(
     name="distill_jax",

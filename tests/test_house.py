@@ -33,7 +33,6 @@ HOME = {
     "matplotlib": {"report.plots"},
     "ml_collections": {"main", "checkpoints"},
     "orbax": {"checkpoints"},
-    "safetensors": {"weights"},
     "scipy": {"data.sounds", "sound_analysis"},
     "soundfile": {"audio.files"},
     "tensorboardX": {"metrics"},

@@ -4,12 +4,15 @@ Importing JAX takes seconds, so that `--help` would; what the verbs do is import
 once the arguments are known to be right.
 """
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
+
+from distill_jax.cli.usage import UsageError
 
 Format = Literal["wav", "flac"]
 
@@ -102,12 +105,69 @@ class Analyse(NamedTuple):
     seed: int = 0
 
 
+class Inspect(NamedTuple):
+    """Tells what is in a checkpoint of a PyTorch model: tensors, sizes, which model.
+
+    Only headers are read. Example: distill-jax inspect w2v-bert-2.0/
+
+    Attributes:
+      path: A safetensors file, an index of several, or the folder of either.
+      json: Every fact as JSON.
+    """
+
+    path: Annotated[Path, Positional, arg(metavar="PATH")]
+    json: bool = False
+
+
+class Convert(NamedTuple):
+    """Rewrites a checkpoint of a PyTorch model in another dtype or size of files.
+
+    Example: distill-jax convert w2v-bert-2.0/ half/ --dtype bfloat16
+
+    Attributes:
+      source: A safetensors file, an index of several, or the folder of either.
+      out: Folder for the result, empty or not there yet.
+      dtype: Of all floating-point tensors; keep leaves each as it is.
+      shard_gb: Most that one file holds, in GB; more goes to several and an index.
+    """
+
+    source: Annotated[Path, Positional, arg(metavar="SRC")]
+    out: Annotated[Path, Positional, arg(metavar="OUT")]
+    dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
+    shard_gb: float = 5.0
+
+
+class Verify(NamedTuple):
+    """Compares two checkpoints tensor by tensor; the status is 1 if they differ.
+
+    Example: distill-jax verify w2v-bert-2.0/ half/ --tolerance 0.01
+
+    Attributes:
+      first: A safetensors file, an index of several, or the folder of either.
+      second: The same.
+      tolerance: Largest absolute difference that is still the same.
+      json: Every difference as JSON.
+    """
+
+    first: Annotated[Path, Positional, arg(metavar="A")]
+    second: Annotated[Path, Positional, arg(metavar="B")]
+    tolerance: float = 0.0
+    json: bool = False
+
+
 Verb = (
     Annotated[Reconstruct, subcommand("reconstruct")]
     | Annotated[Generate, subcommand("generate")]
     | Annotated[Interpolate, subcommand("interpolate")]
     | Annotated[Analyse, subcommand("analyse")]
+    | Annotated[Inspect, subcommand("inspect")]
+    | Annotated[Convert, subcommand("convert")]
+    | Annotated[Verify, subcommand("verify")]
 )
+
+
+# Where the verbs are that are not in `verbs`.
+HOME = {"Inspect": "tensors", "Convert": "tensors", "Verify": "tensors"}
 
 
 def main(arguments=None):
@@ -119,13 +179,16 @@ def main(arguments=None):
     options = tyro.cli(
         Verb,
         prog="distill-jax",
-        description="Plays a trained sound VAE. Files tell in a tag how to make them.",
+        description="Plays a trained sound VAE; looks after checkpoints of PyTorch "
+        "models. Sound files tell in a tag how to make them.",
         args=arguments,
     )
-    from distill_jax.cli import verbs
-
+    name = type(options).__name__
+    module = importlib.import_module(f"distill_jax.cli.{HOME.get(name, 'verbs')}")
     try:
-        verbs.VERBS[type(options).__name__](options)
-    except verbs.UsageError as error:
+        status = module.VERBS[name](options)
+    except UsageError as error:
         print(f"distill-jax: {error}", file=sys.stderr)
         sys.exit(2)
+    if status:
+        sys.exit(status)

@@ -1,4 +1,4 @@
-"""What the verbs of the command line do."""
+"""What the verbs on trained sound VAEs do."""
 
 import contextlib
 import math
@@ -10,30 +10,12 @@ import distill_jax
 from distill_jax import checkpoints, folders, progress, sound_analysis, train
 from distill_jax import sound as sounds
 from distill_jax.audio import files
+from distill_jax.cli.usage import require, told
 from distill_jax.data import listing
 
 ITERATIONS = 32
 # Where a sound is put that would clip.
 CEILING_DB = -1.0
-
-
-class UsageError(Exception):
-    """Something that the user can mend; the message says how."""
-
-
-@contextlib.contextmanager
-def told(*kinds):
-    """Turns errors that come from what the user gave into a `UsageError`."""
-    try:
-        yield
-    except kinds as error:
-        raise UsageError(str(error)) from error
-
-
-def require(good, message):
-    """Raises `UsageError` unless `good`."""
-    if not good:
-        raise UsageError(message)
 
 
 def opened(workdir):
