@@ -36,7 +36,8 @@ class Leaf(NamedTuple):
       torch: its name in the PyTorch module.
       flax: its name in the flax module.
       axes: the axes in flax and in PyTorch, a letter each, "yxcz -> z(cyx)";
-        PyTorch holds what is in parentheses as one axis.
+        PyTorch holds what is in parentheses as one axis, and an axis of length one
+        where there is a 1.
       collection: the flax collection that it lives in.
       dtype: of the PyTorch tensor, where it is not that of the flax array.
     """
@@ -75,6 +76,41 @@ batch_norm = (
     Leaf("running_var", "var", "o -> o", "batch_stats"),
     Leaf("num_batches_tracked", "count", " -> ", "batch_stats", np.int64),
 )
+# What the speech encoders need besides.
+layer_norm = (Leaf("weight", "scale", "o -> o"), _BIAS)
+conv1d = (Leaf("weight", "kernel", "wio -> oiw"), _BIAS)
+# A dense layer that PyTorch has as a convolution of one tap.
+pointwise = (Leaf("weight", "kernel", "io -> oi1"), _BIAS)
+# A convolution whose kernel is a direction of each tap times its length.
+weight_norm_conv1d = (
+    Leaf("parametrizations.weight.original0", "length", "w -> 11w"),
+    Leaf("parametrizations.weight.original1", "direction", "wio -> oiw"),
+    Leaf("weight", "kernel", "wio -> oiw"),  # where there is no such norm
+    _BIAS,
+)
+
+
+def parameter(torch, flax, axes="n -> n"):
+    """The kind of row that is one tensor of a module, under any names."""
+    return (Leaf(torch, flax, axes),)
+
+
+class Checkpoint(NamedTuple):
+    """How a model's tensors are found in files.
+
+    Attributes:
+      rules: the model's table.
+      prefixes: what the names in a file may begin with.
+      optional: patterns of names that a file may lack.
+      aliases: (pattern, replacement) that turn other spellings into the table's.
+      ignored: (pattern, reason) of tensors that are dropped.
+    """
+
+    rules: tuple
+    prefixes: tuple = ("",)
+    optional: tuple = ()
+    aliases: tuple = ()
+    ignored: tuple = ()
 
 
 def to_flax(tensors, rules, template):
@@ -184,7 +220,7 @@ def _matches(path, rules):
         )
         for leaf in leaves:
             if (leaf.collection, leaf.flax) == (collection, name):
-                yield _Pair(path, f"{prefix}.{leaf.torch}", leaf)
+                yield _Pair(path, f"{prefix}.{leaf.torch}".removeprefix("."), leaf)
 
 
 def _pattern(flax_module):
@@ -238,7 +274,7 @@ def _groups(leaf):
 
 def _torch_shape(array, leaf):
     flax, torch = _groups(leaf)
-    sizes = dict(zip(flax, array.shape, strict=True))
+    sizes = {"1": 1, **dict(zip(flax, array.shape, strict=True))}
     return tuple(math.prod(sizes[axis] for axis in group) for group in torch)
 
 
@@ -246,13 +282,14 @@ def _array_to_torch(array, leaf):
     flax, torch = _groups(leaf)
     array = np.asarray(array)
     shape = _torch_shape(array, leaf)
-    moved = array.transpose([flax.index(axis) for axis in "".join(torch)])
+    order = "".join(torch).replace("1", "")
+    moved = array.transpose([flax.index(axis) for axis in order])
     return np.asarray(moved.reshape(shape), leaf.dtype or array.dtype, order="C")
 
 
 def _array_to_flax(array, template, leaf):
     flax, torch = _groups(leaf)
-    order = "".join(torch)
+    order = "".join(torch).replace("1", "")
     sizes = dict(zip(flax, template.shape, strict=True))
     split = np.asarray(array).reshape([sizes[axis] for axis in order])
     moved = split.transpose([order.index(axis) for axis in flax])
