@@ -95,6 +95,20 @@ def parameter(torch, flax, axes="n -> n"):
     return (Leaf(torch, flax, axes),)
 
 
+def rows(torch, flax, kinds):
+    """Rows of a table for the modules inside one module.
+
+    Args:
+      torch: its name in the PyTorch tree, with the dot.
+      flax: its path in the flax tree, with the slash.
+      kinds: (PyTorch name, flax path, kind of row) of each module inside it.
+
+    Returns:
+      A tuple of rows.
+    """
+    return tuple((torch + name, flax + path, kind) for name, path, kind in kinds)
+
+
 class Checkpoint(NamedTuple):
     """How a model's tensors are found in files.
 

@@ -1,10 +1,11 @@
 """Adapters: layers that shorten the result of an encoder."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 
-from distill_jax.models.conformer import Positions, SelfAttention
+from distill_jax.models.self_attention import Context, Positions, SelfAttention
 from distill_jax.models.transformer import (
     Dropouts,
     FeedForward,
@@ -12,6 +13,26 @@ from distill_jax.models.transformer import (
     layer_norm,
     length_mask,
 )
+
+
+class AdapterSizes(NamedTuple):
+    """Layers after the encoder that shorten its result.
+
+    Attributes:
+      count: how many.
+      width: of the result.
+      kernel_size: taps of their convolutions.
+      stride: frames per step of each.
+      activation: of the feed-forward of a layer, if it has one.
+      feed_forward: whether half a feed-forward comes before them.
+    """
+
+    count: int
+    width: int
+    kernel_size: int = 3
+    stride: int = 2
+    activation: str = "relu"
+    feed_forward: bool = False
 
 
 class GatedConv(nn.Module):
@@ -28,7 +49,7 @@ class GatedConv(nn.Module):
     padding: int
 
     @nn.compact
-    def __call__(self, x_btd):
+    def __call__(self, x_btd, *_):
         """Maps [b, t, d] to [b, (t + 2 padding - taps) // stride + 1, d]."""
         conv = nn.Conv(
             2 * x_btd.shape[-1],
@@ -71,7 +92,7 @@ class ConformerAdapterLayer(nn.Module):
         attend = SelfAttention(
             self.heads, Positions("none"), drops.attention, "dense", name="attention"
         )
-        x_btd = dropout(drops.conv, attend(x_btd, mask_bt, train), train)
+        x_btd = dropout(drops.conv, attend(x_btd, Context(mask_bt), train), train)
         x_btd = x_btd + residual_btd
         normed_btd = layer_norm("feed_forward_norm", self.epsilon)(x_btd)
         feed_forward = FeedForward(
@@ -95,32 +116,26 @@ class Adapter(nn.Module):
       make: gives a layer, `make(name=...)`, called with (x_btd, length_b, train).
       count: how many.
       width: of the result.
-      kernel_size: which the lengths are counted with; half of it is padding.
-      stride: frames per step of each layer.
       epsilon: of the norm after the projection.
+      shorten: maps the real frames that a layer is given to those it makes.
     """
 
     make: Callable
     count: int
     width: int
-    kernel_size: int
-    stride: int
     epsilon: float
+    shorten: Callable
 
     @nn.compact
-    def __call__(self, x_btd, length_b=None, train=False):
-        """Maps [b, t, d] to a shorter [b, t, width]."""
+    def __call__(self, x_btd, mask_bt=None, train=False):
+        """Maps [b, t, d] and its mask to a shorter [b, t, width] and its mask."""
+        length_b = None if mask_bt is None else mask_bt.sum(axis=1)
         if x_btd.shape[-1] != self.width:
             x_btd = nn.Dense(self.width, name="projection")(x_btd)
             x_btd = layer_norm("projection_norm", self.epsilon)(x_btd)
         for index in range(self.count):
-            length_b = shortened(length_b, self.kernel_size, self.stride)
+            length_b = None if length_b is None else self.shorten(length_b)
             x_btd = self.make(name=f"stage_{index}")(x_btd, length_b, train)
-        return x_btd
-
-
-def shortened(length, kernel_size, stride):
-    """Frames of which a layer of an adapter makes so many real ones."""
-    if length is None:
-        return None
-    return (length + 2 * (kernel_size // 2) - kernel_size) // stride + 1
+        if length_b is not None:
+            mask_bt = length_mask(length_b, x_btd.shape[1])
+        return x_btd, mask_bt

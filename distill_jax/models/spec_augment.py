@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -87,3 +88,30 @@ def spans(rng, length_b, size, shape):
     started_bt = jnp.cumsum(rank_bt < count_b[:, None], axis=1)
     ended_bt = jnp.pad(started_bt, ((0, 0), (length, 0)))[:, :size]
     return started_bt > ended_bt
+
+
+def hide_frames(encoder, x_btd, mask_bt, train, hidden_bt):
+    """Hides frames of [b, t, d] behind the embedding that `encoder` has for it.
+
+    Args:
+      encoder: a module with `augment`, inside its compact method.
+      x_btd: [b, t, d].
+      mask_bt: real frames, or None.
+      train: draw frames and channels to hide.
+      hidden_bt: frames to hide, or None to draw them.
+
+    Returns:
+      [b, t, d].
+    """
+    augment = encoder.augment
+    if not augment.has_embedding:
+        return x_btd
+    shape = x_btd.shape[-1:]
+    embedding_d = encoder.param("mask_embedding", nn.initializers.uniform(1.0), shape)
+    embedding_d = embedding_d.astype(x_btd.dtype)
+    if hidden_bt is not None:
+        x_btd = jnp.where(hidden_bt[:, :, None], embedding_d[None, None], x_btd)
+        augment = augment._replace(time_share=0.0)
+    if train and augment.active:
+        x_btd = augment.hide(encoder.make_rng("dropout"), x_btd, embedding_d, mask_bt)
+    return x_btd

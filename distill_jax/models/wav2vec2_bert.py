@@ -1,44 +1,22 @@
 """Wav2Vec2-BERT: a conformer over stacked Kaldi filterbanks."""
 
 from functools import partial
-from typing import NamedTuple
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from distill_jax import weights
-from distill_jax.models.adapter import Adapter, ConformerAdapterLayer, shortened
-from distill_jax.models.conformer import ConformerLayer, Context, Positions
-from distill_jax.models.spec_augment import SpecAugment
+from distill_jax.models.adapter import Adapter, AdapterSizes, ConformerAdapterLayer
+from distill_jax.models.conformer import ConformerLayer
+from distill_jax.models.self_attention import Context, Positions
+from distill_jax.models.spec_augment import SpecAugment, hide_frames
 from distill_jax.models.transformer import (
     Dropouts,
     FeedForward,
     LayerStack,
     dropout,
     layer_norm,
-    length_mask,
     zero_padding,
 )
-
-
-class AdapterSizes(NamedTuple):
-    """Layers after the encoder that shorten its result.
-
-    Attributes:
-      count: how many.
-      width: of the result.
-      kernel_size: taps of their convolutions.
-      stride: frames per step of each.
-      activation: of their feed-forward.
-      feed_forward: whether half a feed-forward comes before them.
-    """
-
-    count: int
-    width: int
-    kernel_size: int = 3
-    stride: int = 2
-    activation: str = "relu"
-    feed_forward: bool = False
 
 
 class Wav2Vec2Bert(nn.Module):
@@ -132,69 +110,26 @@ class Wav2Vec2Bert(nn.Module):
         if sizes.feed_forward:
             extra = FeedForward(self.inner, "relu", drops, name="extra_feed_forward")
             x_btd = x_btd + 0.5 * extra(x_btd, train)
-        shape = sizes.kernel_size, sizes.stride
         layer = partial(
             ConformerAdapterLayer,
             self.heads,
             self.inner,
-            *shape,
+            sizes.kernel_size,
+            sizes.stride,
             sizes.activation,
             self.epsilon,
             drops,
         )
+        shorten = partial(shortened, sizes.kernel_size, sizes.stride)
         adapt = Adapter(
-            layer, sizes.count, sizes.width, *shape, self.epsilon, name="adapter"
+            layer, sizes.count, sizes.width, self.epsilon, shorten, name="adapter"
         )
-        length_b = None if mask_bt is None else mask_bt.sum(axis=1)
-        x_btd = adapt(x_btd, length_b, train)
-        if mask_bt is not None:
-            for _ in range(sizes.count):
-                length_b = shortened(length_b, *shape)
-            mask_bt = length_mask(length_b, x_btd.shape[1])
-        return x_btd, mask_bt
+        return adapt(x_btd, mask_bt, train)
 
 
-def hide_frames(encoder, x_btd, mask_bt, train, hidden_bt):
-    """Hides frames of [b, t, d] behind the embedding that `encoder` has for it.
-
-    Args:
-      encoder: a module with `augment`, inside its compact method.
-      x_btd: [b, t, d].
-      mask_bt: real frames, or None.
-      train: draw frames and channels to hide.
-      hidden_bt: frames to hide, or None to draw them.
-
-    Returns:
-      [b, t, d].
-    """
-    augment = encoder.augment
-    if not augment.has_embedding:
-        return x_btd
-    width = x_btd.shape[-1]
-    embedding_d = encoder.param(
-        "mask_embedding", nn.initializers.uniform(1.0), (width,)
-    )
-    embedding_d = embedding_d.astype(x_btd.dtype)
-    if hidden_bt is not None:
-        x_btd = jnp.where(hidden_bt[:, :, None], embedding_d[None, None], x_btd)
-        augment = augment._replace(time_share=0.0)
-    if train and augment.active:
-        x_btd = augment.hide(encoder.make_rng("dropout"), x_btd, embedding_d, mask_bt)
-    return x_btd
-
-
-def rows(torch, flax, kinds):
-    """Rows of a table for the modules inside one module.
-
-    Args:
-      torch: its name in the PyTorch tree, with the dot.
-      flax: its path in the flax tree, with the slash.
-      kinds: (PyTorch name, flax path, kind of row) of each module inside it.
-
-    Returns:
-      A tuple of rows.
-    """
-    return tuple((torch + name, flax + path, kind) for name, path, kind in kinds)
+def shortened(kernel_size, stride, length_b):
+    """Frames of which an adapter layer makes real ones, as transformers counts."""
+    return (length_b + 2 * (kernel_size // 2) - kernel_size) // stride + 1
 
 
 FEED_FORWARD = (
@@ -209,9 +144,9 @@ ATTENTION = (
 )
 LAYER = (
     ("ffn1_layer_norm", "feed_forward_1_norm", weights.layer_norm),
-    *rows("ffn1.", "feed_forward_1/", FEED_FORWARD),
+    *weights.rows("ffn1.", "feed_forward_1/", FEED_FORWARD),
     ("self_attn_layer_norm", "attention_norm", weights.layer_norm),
-    *rows("self_attn.", "attention/", ATTENTION),
+    *weights.rows("self_attn.", "attention/", ATTENTION),
     (
         "self_attn.distance_embedding",
         "attention",
@@ -234,7 +169,7 @@ LAYER = (
     ("conv_module.depthwise_layer_norm", "conv/depthwise_norm", weights.layer_norm),
     ("conv_module.pointwise_conv2", "conv/out", weights.pointwise),
     ("ffn2_layer_norm", "feed_forward_2_norm", weights.layer_norm),
-    *rows("ffn2.", "feed_forward_2/", FEED_FORWARD),
+    *weights.rows("ffn2.", "feed_forward_2/", FEED_FORWARD),
     ("final_layer_norm", "final_norm", weights.layer_norm),
 )
 ADAPTER_LAYER = (
@@ -242,19 +177,19 @@ ADAPTER_LAYER = (
     ("residual_conv", "residual_conv/conv", weights.conv1d),
     ("self_attn_layer_norm", "attention_norm", weights.layer_norm),
     ("self_attn_conv", "attention_conv/conv", weights.conv1d),
-    *rows("self_attn.", "attention/", ATTENTION),
+    *weights.rows("self_attn.", "attention/", ATTENTION),
     ("ffn_layer_norm", "feed_forward_norm", weights.layer_norm),
-    *rows("ffn.", "feed_forward/", FEED_FORWARD),
+    *weights.rows("ffn.", "feed_forward/", FEED_FORWARD),
 )
 WEIGHT_RULES = (
     ("", "", weights.parameter("masked_spec_embed", "mask_embedding")),
     ("feature_projection.layer_norm", "projection_norm", weights.layer_norm),
     ("feature_projection.projection", "projection", weights.linear),
-    *rows("encoder.layers.{i}.", "encoder/layers_{i}/", LAYER),
-    *rows("intermediate_ffn.", "extra_feed_forward/", FEED_FORWARD),
+    *weights.rows("encoder.layers.{i}.", "encoder/layers_{i}/", LAYER),
+    *weights.rows("intermediate_ffn.", "extra_feed_forward/", FEED_FORWARD),
     ("adapter.proj", "adapter/projection", weights.linear),
     ("adapter.proj_layer_norm", "adapter/projection_norm", weights.layer_norm),
-    *rows("adapter.layers.{i}.", "adapter/stage_{i}/", ADAPTER_LAYER),
+    *weights.rows("adapter.layers.{i}.", "adapter/stage_{i}/", ADAPTER_LAYER),
 )
 CHECKPOINT = weights.Checkpoint(
     WEIGHT_RULES,
