@@ -1,4 +1,4 @@
-"""Adapters: layers that shorten the result of an encoder."""
+"""Adapters: layers that shorten the result of an encoder, or fit it to a language."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -139,3 +139,19 @@ class Adapter(nn.Module):
         if length_b is not None:
             mask_bt = length_mask(length_b, x_btd.shape[1])
         return x_btd, mask_bt
+
+
+class LanguageAdapter(nn.Module):
+    """Norm, two dense layers and a ReLU, one set for each language (MMS, 2023).
+
+    Attributes:
+      inner: width between the two.
+    """
+
+    inner: int
+
+    @nn.compact
+    def __call__(self, x_btd):
+        """Maps [b, t, d] to [b, t, d]."""
+        inner_bto = nn.Dense(self.inner, name="inner")(layer_norm("norm", 1e-5)(x_btd))
+        return nn.Dense(x_btd.shape[-1], name="outer")(nn.relu(inner_bto))

@@ -39,6 +39,27 @@ class Table(NamedTuple):
     left: int
 
 
+class Drop(NamedTuple):
+    """Dropout of attention weights.
+
+    Attributes:
+      rate: probability of a zero.
+      rng: a key; every block draws from its own.
+    """
+
+    rate: float
+    rng: jax.Array
+
+    def folded(self, number):
+        """The same with another key for every number."""
+        return self._replace(rng=jax.random.fold_in(self.rng, number))
+
+    def factor(self, shape):
+        """Zeros, and what makes up for them."""
+        keep = jax.random.bernoulli(self.rng, 1.0 - self.rate, shape)
+        return keep / (1.0 - self.rate)
+
+
 class _Running(NamedTuple):
     """The softmax of a row as far as its blocks are read.
 
@@ -58,7 +79,7 @@ def prefers_blocks(frames):
     return frames >= LONG.get(jax.default_backend(), LONG["other"])
 
 
-def block_attention(qkv, mask_bu=None, table=None, blocks=None):
+def block_attention(qkv, mask_bu=None, table=None, blocks=None, drop=None):
     """Equals `attention.weigh` of the scores, without ever holding them.
 
     Where all keys of a block are further away than the table reaches, a query adds
@@ -70,6 +91,7 @@ def block_attention(qkv, mask_bu=None, table=None, blocks=None):
       mask_bu: True where a frame may be attended to, or None.
       table: embeddings of distances, or None.
       blocks: their sizes, `Blocks`; None for what suits the backend.
+      drop: dropout of weights, `Drop`, or None.
 
     Returns:
       [b, h, t, k] in the dtype of the values.
@@ -81,19 +103,21 @@ def block_attention(qkv, mask_bu=None, table=None, blocks=None):
     if mask_bu is None:
         mask_bu = jnp.ones((batch, keys), bool)
     if not blocks.one_head:
-        return _heads(qkv, mask_bu, table, blocks)
+        return _heads(qkv, mask_bu, table, blocks, drop)
 
     def head(lane):
-        *lane_qkv, mask_u = lane
+        number, *lane_qkv, mask_u = lane
         lane_qkv = tuple(x_tk[None, None] for x_tk in lane_qkv)
-        return _heads(lane_qkv, mask_u[None], table, blocks)[0, 0]
+        lane_drop = drop and drop.folded(number)
+        return _heads(lane_qkv, mask_u[None], table, blocks, lane_drop)[0, 0]
 
     lanes = [x_bhtk.reshape(-1, *x_bhtk.shape[2:]) for x_bhtk in qkv]
-    mixed_ntk = lax.map(head, (*lanes, jnp.repeat(mask_bu, heads, axis=0)))
+    mask_nu = jnp.repeat(mask_bu, heads, axis=0)
+    mixed_ntk = lax.map(head, (jnp.arange(len(mask_nu)), *lanes, mask_nu))
     return mixed_ntk.reshape(batch, heads, *mixed_ntk.shape[1:])
 
 
-def _heads(qkv, mask_bu, table, blocks):
+def _heads(qkv, mask_bu, table, blocks, drop):
     """Attends with all heads at once, a block of queries after another."""
     query_bhtk, key_bhuk, value_bhuk = qkv
     query_nbhtk = split_blocks(query_bhtk, blocks.queries)
@@ -106,7 +130,7 @@ def _heads(qkv, mask_bu, table, blocks):
     @jax.checkpoint
     def row(step):
         start, query_bhtk = step
-        return _row(start, query_bhtk, column_n, table)
+        return _row(start, query_bhtk, column_n, table, drop and drop.folded(start))
 
     start_n = jnp.arange(len(query_nbhtk)) * blocks.queries
     mixed_nbhtk = lax.map(row, (start_n, query_nbhtk))
@@ -120,7 +144,7 @@ def _least_of(seen_bu):
     return jnp.where(seen_bu, 0.0, jnp.finfo(jnp.float32).min)
 
 
-def _row(start, query_bhtk, column_n, table):
+def _row(start, query_bhtk, column_n, table, drop):
     """Attends from a block of queries, the first of which is frame `start`."""
     columns = column_n[0].shape[3]
     end_bht2 = None
@@ -137,7 +161,8 @@ def _row(start, query_bhtk, column_n, table):
             score_bhtu = _with_positions(score_bhtu, query_bhtk, end_bht2, table, first)
         least_b11u = least_b1u1.swapaxes(2, 3)
         score_bhtu = jnp.where(least_b11u == 0, score_bhtu, least_b11u)
-        return _read(running, score_bhtu, value_bhuk), None
+        factor_bhtu = drop and drop.folded(index).factor(score_bhtu.shape)
+        return _read(running, score_bhtu, value_bhuk, factor_bhtu), None
 
     dtype = jnp.promote_types(query_bhtk.dtype, jnp.float32)
     nothing = jnp.zeros(query_bhtk.shape, dtype)
@@ -163,12 +188,15 @@ def _with_positions(score_bhtu, query_bhtk, end_bht2, table, first):
     return lax.cond(is_near, near, far)
 
 
-def _read(running, score_bhtu, value_bhuk):
+def _read(running, score_bhtu, value_bhuk, factor_bhtu):
     """Adds a block of keys to the softmax of a row."""
     # The result does not depend on what is subtracted, so neither do its gradients.
     top_bht = lax.stop_gradient(jnp.maximum(running.top_bht, score_bhtu.max(axis=-1)))
     weight_bhtu = jnp.exp(score_bhtu - top_bht[..., None])
     shrink_bht = jnp.exp(running.top_bht - top_bht)
+    total_bht = running.total_bht * shrink_bht + weight_bhtu.sum(axis=-1)
+    if factor_bhtu is not None:
+        weight_bhtu = weight_bhtu * factor_bhtu
     mixed_bhtk = jnp.einsum(
         "bhtu,bhuk->bhtk",
         weight_bhtu.astype(value_bhuk.dtype),
@@ -177,7 +205,7 @@ def _read(running, score_bhtu, value_bhuk):
     )
     return _Running(
         top_bht,
-        running.total_bht * shrink_bht + weight_bhtu.sum(axis=-1),
+        total_bht,
         running.mixed_bhtk * shrink_bht[..., None] + mixed_bhtk,
     )
 

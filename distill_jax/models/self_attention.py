@@ -7,7 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from distill_jax.models import attention
-from distill_jax.models.long_attention import Table, block_attention, prefers_blocks
+from distill_jax.models.long_attention import (
+    Drop,
+    Table,
+    block_attention,
+    prefers_blocks,
+)
 from distill_jax.models.transformer import dropout
 
 
@@ -47,8 +52,8 @@ class SelfAttention(nn.Module):
       heads: number of heads.
       positions: how it is told positions.
       drop: share of the weights set to zero in train mode.
-      form: "dense" holds all scores, "blocks" a block of them at a time, which
-        "relative_key" and "none" can do; "auto" takes blocks for long inputs.
+      form: "dense" holds all scores, "blocks" a block of them at a time, which all
+        but "relative" can do; "auto" takes blocks for long inputs.
     """
 
     heads: int
@@ -81,9 +86,12 @@ class SelfAttention(nn.Module):
     def _attend(self, query, key, value, call):
         mask_bt, train = call
         table_rk = self._table(query.shape[-1])
-        if self._in_blocks(query.shape[2], train):
+        if self._in_blocks(query.shape[2]):
             table = None if table_rk is None else Table(table_rk, self.positions.left)
-            return block_attention((query, key, value), mask_bt, table)
+            drop = None
+            if train and self.drop > 0:
+                drop = Drop(self.drop, self.make_rng("dropout"))
+            return block_attention((query, key, value), mask_bt, table, drop=drop)
         if self.positions.kind == "relative":
             score_bhtu = self._transformer_xl(query, key)
         else:
@@ -95,13 +103,12 @@ class SelfAttention(nn.Module):
         drop = (lambda weight: dropout(self.drop, weight, True)) if train else None
         return attention.weigh(score_bhtu, value, mask_bt, drop)
 
-    def _in_blocks(self, frames, train):
-        """Whether to go through blocks; they have no dropout of weights."""
-        able = self.positions.kind != "relative" and not (train and self.drop)
+    def _in_blocks(self, frames):
+        able = self.positions.kind != "relative"
         if self.form == "blocks" and not able:
             raise ValueError(
-                f"attention in blocks has no positions {self.positions.kind!r} or no "
-                f"dropout of weights ({self.drop}); set form='auto' or 'dense'"
+                "attention in blocks has no positions 'relative'; set form='auto' or "
+                "'dense'"
             )
         auto = self.form == "auto" and able and prefers_blocks(frames)
         return self.form == "blocks" or auto

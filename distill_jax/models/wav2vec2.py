@@ -6,7 +6,7 @@ from functools import partial
 import flax.linen as nn
 
 from distill_jax import weights
-from distill_jax.models.adapter import Adapter, AdapterSizes, GatedConv
+from distill_jax.models.adapter import Adapter, AdapterSizes, GatedConv, LanguageAdapter
 from distill_jax.models.gated_attention import BucketBias, Buckets, GatedAttention
 from distill_jax.models.self_attention import Context, Positions, SelfAttention
 from distill_jax.models.spec_augment import SpecAugment, hide_frames
@@ -67,24 +67,6 @@ class TransformerLayer(nn.Module):
         if self.language is None:
             return x_btd
         return x_btd + LanguageAdapter(self.language, name="language")(x_btd)
-
-
-class LanguageAdapter(nn.Module):
-    """Norm, two dense layers and a ReLU, one set for each language (MMS, 2023).
-
-    Attributes:
-      inner: width between the two.
-    """
-
-    inner: int
-
-    @nn.compact
-    def __call__(self, x_btd):
-        """Maps [b, t, d] to [b, t, d]."""
-        inner_bto = nn.Dense(self.inner, name="inner")(
-            layer_norm("norm", NORM_EPSILON)(x_btd)
-        )
-        return nn.Dense(x_btd.shape[-1], name="outer")(nn.relu(inner_bto))
 
 
 class Wav2Vec2(nn.Module):
