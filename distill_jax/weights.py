@@ -76,7 +76,6 @@ batch_norm = (
     Leaf("running_var", "var", "o -> o", "batch_stats"),
     Leaf("num_batches_tracked", "count", " -> ", "batch_stats", np.int64),
 )
-# What the speech encoders need besides.
 layer_norm = (Leaf("weight", "scale", "o -> o"), _BIAS)
 conv1d = (Leaf("weight", "kernel", "wio -> oiw"), _BIAS)
 # A dense layer that PyTorch has as a convolution of one tap.
@@ -96,16 +95,7 @@ def parameter(torch, flax, axes="n -> n"):
 
 
 def rows(torch, flax, kinds):
-    """Rows of a table for the modules inside one module.
-
-    Args:
-      torch: its name in the PyTorch tree, with the dot.
-      flax: its path in the flax tree, with the slash.
-      kinds: (PyTorch name, flax path, kind of row) of each module inside it.
-
-    Returns:
-      A tuple of rows.
-    """
+    """Rows of the modules inside one: (PyTorch name, flax path, kind) of each."""
     return tuple((torch + name, flax + path, kind) for name, path, kind in kinds)
 
 

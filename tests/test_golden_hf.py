@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from safetensors import safe_open
-from tiny_speech import rules_of
+from tiny_speech import quick_jit, rules_of
 
 from distill_jax import weights
 from distill_jax.models import hf
@@ -34,7 +34,7 @@ def test_every_hidden_state_equals_the_stored_one(path):
     model = hf.from_config(config)
     template = jax.eval_shape(model.init, jax.random.key(0), x, mask)
     variables = weights.to_flax(tensors, rules_of(config), template)
-    run = jax.jit(lambda v: (model.apply(v, x), model.apply(v, x, mask)))
+    run = quick_jit(lambda v: (model.apply(v, x), model.apply(v, x, mask)))
     for way, (last, out) in zip(("bare", "masked"), run(variables), strict=True):
         hidden = {f"hidden_{i}": state for i, state in enumerate(out["hidden_nbtd"])}
         for name, state in {**hidden, "last": last}.items():

@@ -7,6 +7,7 @@ from tiny_speech import (
     BERT_ADAPTER,
     WAVE,
     inputs,
+    quick_jit,
     run_both_ways,
     run_transformers,
     template_of,
@@ -66,9 +67,9 @@ def test_heads_train_with_their_encoder():
     config = {**BERT, "final_dropout": 0.5}
     model = hf.from_config(config, "ctc")
     x, mask = inputs(config)
-    variables = jax.jit(model.init)(jax.random.key(0), x, mask)
+    variables = quick_jit(model.init)(jax.random.key(0), x, mask)
 
-    @jax.jit
+    @quick_jit
     def train(seed):
         rngs = {"dropout": jax.random.key(seed)}
         return model.apply(variables, x, mask, train=True, rngs=rngs)[0]

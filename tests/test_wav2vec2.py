@@ -8,6 +8,7 @@ from tiny_speech import (
     WAVLM,
     inputs,
     largest_difference,
+    quick_jit,
     random_variables,
     rules_of,
     run_both_ways,
@@ -79,9 +80,9 @@ def test_hidden_frames_are_those_of_transformers(transformers):
     template = template_of(model, WAVE)
     variables = weights.to_flax(tensors, rules_of(WAVE), template)
     x, mask = inputs(WAVE)
-    frames = int(model.waveform.frames(SAMPLES))
+    frames = model.waveform.frames(SAMPLES)
     hidden = np.random.default_rng(4).random((2, frames)) < 0.3
-    found = jax.jit(model.apply)(variables, x, mask, hidden_bt=hidden)
+    found = quick_jit(model.apply)(variables, x, mask, hidden_bt=hidden)
     expected = run_transformers(oracle, x, mask, mask_time_indices=hidden)
     assert largest_difference(found, expected) < 1e-5
 
@@ -114,15 +115,31 @@ def test_full_size_has_the_tensors_of_the_public_checkpoint(
 
 def test_frames_are_counted_as_the_convolutions_make_them():
     sizes = WaveformSizes()
-    assert [int(sizes.frames(n)) for n in (399, 400, 16000, 160000)] == [0, 1, 49, 499]
+    assert [sizes.frames(n) for n in (399, 400, 16000, 160000)] == [0, 1, 49, 499]
+    assert sizes.frames(5) <= 0
+    assert sizes.fewest == 400
+
+
+def test_a_waveform_too_short_for_a_frame_is_refused():
+    model = hf.from_config(WAVE)
+    fewest = model.waveform.fewest
+    shape = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, fewest)))
+    assert shape
+    with pytest.raises(ValueError, match=f"a frame needs {fewest}"):
+        model.init(jax.random.key(0), jnp.zeros((1, fewest - 1)))
+
+
+def test_buckets_in_blocks_are_refused():
+    with pytest.raises(ValueError, match="form='auto' or 'dense'"):
+        template_of(hf.from_config(WAVLM, form="blocks"), WAVLM)
 
 
 def real_frames(config):
     """Frames of the shorter clip, in a batch with padding and alone."""
     model, variables = random_variables(config)
     x, mask = inputs(config)
-    result, out = jax.jit(model.apply)(variables, x, mask)
-    alone, _ = jax.jit(model.apply)(variables, x[1:, : mask[1].sum()])
+    result, out = quick_jit(model.apply)(variables, x, mask)
+    alone, _ = quick_jit(model.apply)(variables, x[1:, : mask[1].sum()])
     return result[1][out["mask_bt"][1]], alone[0]
 
 
@@ -141,7 +158,7 @@ def test_an_example_without_a_frame_is_all_padding():
     model, variables = random_variables(WAVE)
     x, _ = inputs(WAVE)
     mask = np.arange(SAMPLES)[None] < np.array([[SAMPLES], [9]])
-    result, out = jax.jit(model.apply)(variables, x, mask)
+    result, out = quick_jit(model.apply)(variables, x, mask)
     assert not out["mask_bt"][1].any()
     assert np.isfinite(result).all()
 
@@ -149,7 +166,7 @@ def test_an_example_without_a_frame_is_all_padding():
 def test_a_stable_model_names_the_states_around_its_last_norm():
     model, variables = random_variables({**WAVE, **LAYER, **STABLE})
     x, mask = inputs(WAVE)
-    result, out = jax.jit(model.apply)(variables, x, mask)
+    result, out = quick_jit(model.apply)(variables, x, mask)
     np.testing.assert_array_equal(out["pre_norm_btd"], out["hidden_nbtd"][-1])
     np.testing.assert_array_equal(out["post_norm_btd"], result)
     assert not np.allclose(out["pre_norm_btd"], out["post_norm_btd"], atol=0.1)
@@ -160,7 +177,7 @@ def test_scan_gives_the_same_from_stacked_parameters():
     scanned = hf.from_config(WAVLM, scan=True, remat=True)
     stacked = {"params": stack_layers(variables["params"])}
     x, mask = inputs(WAVLM)
-    (found, _), (expected, _) = jax.jit(
+    (found, _), (expected, _) = quick_jit(
         lambda: (scanned.apply(stacked, x, mask), model.apply(variables, x, mask))
     )()
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -171,7 +188,7 @@ def test_training_varies_with_the_key_and_moves_batch_statistics():
     model, variables = random_variables(config)
     x, mask = inputs(config)
 
-    @jax.jit
+    @quick_jit
     def train(seed):
         rngs = {"dropout": jax.random.key(seed)}
         options = {"train": True, "rngs": rngs, "mutable": ["batch_stats"]}

@@ -77,7 +77,7 @@ def relative_key_scores(query_bhtk, table_rk, left, first=0, keys=None):
     score_bhtr = jnp.einsum(
         "bhtk,rk->bhtr",
         query_bhtk * width**-0.5,
-        table_rk[row_r],
+        jnp.take(table_rk, row_r, axis=0, mode="clip"),
         preferred_element_type=dtype,
     )
     return shift_rows(score_bhtr)[..., :keys]
@@ -90,10 +90,12 @@ def shift_rows(score_bhtr):
       score_bhtr: [b, h, t, r] with at least t columns.
 
     Returns:
-      [b, h, t, r - 1] where [t, u] is column u + (rows - 1 - t), as long as there
-      is one.
+      [b, h, t, r - 1], or r of a single row, where [t, u] is column
+      u + (rows - 1 - t), as long as there is one.
     """
     *outer, rows, columns = score_bhtr.shape
+    if rows == 1:
+        return score_bhtr
     flat = score_bhtr.reshape(*outer, rows * columns)
     padded = jnp.pad(flat, (*((0, 0) for _ in outer), (0, rows)))
     start = rows - 1

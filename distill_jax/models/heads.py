@@ -36,7 +36,7 @@ class CTCHead(nn.Module):
         """
         x_btd, out = self.encoder(*inputs, train=train, **options)
         x_btd = dropout(self.drop, x_btd, train)
-        return nn.Dense(self.tokens, name="tokens_of")(x_btd), out
+        return nn.Dense(self.tokens, name="scores")(x_btd), out
 
 
 class ClassifierHead(nn.Module):
@@ -101,7 +101,7 @@ def masked_mean(x_btd, mask_bt=None):
     return total_bd / count_b[:, None].astype(x_btd.dtype)
 
 
-CTC = (("lm_head", "tokens_of", weights.linear),)
+CTC = (("lm_head", "scores", weights.linear),)
 CLASSIFIER = (
     ("", "", weights.parameter("layer_weights", "layer_weights")),
     ("projector", "projector", weights.linear),

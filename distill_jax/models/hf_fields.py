@@ -101,6 +101,10 @@ _UNREAD = {
     "add_cross_attention": False,
     "pruned_heads": {},
     "quantization_config": None,
+    "add_adapter": False,
+    "adapter_attn_dim": None,
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
 }
 DEFAULTS = {kind: {**_UNREAD, **fields} for kind, fields in _READ.items()}
 

@@ -135,7 +135,8 @@ def _heads(qkv, mask_bu, table, blocks, drop):
     start_n = jnp.arange(len(query_nbhtk)) * blocks.queries
     mixed_nbhtk = lax.map(row, (start_n, query_nbhtk))
     mixed_bhtk = jnp.moveaxis(mixed_nbhtk, 0, 2)
-    mixed_bhtk = mixed_bhtk.reshape(*query_bhtk.shape[:2], -1, query_bhtk.shape[3])
+    shape = (*query_bhtk.shape[:2], -1, value_bhuk.shape[3])
+    mixed_bhtk = mixed_bhtk.reshape(shape)
     return mixed_bhtk[:, :, : query_bhtk.shape[2]].astype(value_bhuk.dtype)
 
 
@@ -165,8 +166,9 @@ def _row(start, query_bhtk, column_n, table, drop):
         return _read(running, score_bhtu, value_bhuk, factor_bhtu), None
 
     dtype = jnp.promote_types(query_bhtk.dtype, jnp.float32)
-    nothing = jnp.zeros(query_bhtk.shape, dtype)
-    running = _Running(nothing[..., 0] - jnp.inf, nothing[..., 0], nothing)
+    nothing_bht = jnp.zeros(query_bhtk.shape[:3], dtype)
+    nothing_bhtk = jnp.zeros((*query_bhtk.shape[:3], column_n[1].shape[-1]), dtype)
+    running = _Running(nothing_bht - jnp.inf, nothing_bht, nothing_bhtk)
     running, _ = lax.scan(column, running, (jnp.arange(len(column_n[0])), *column_n))
     return running.mixed_bhtk / running.total_bht[..., None]
 

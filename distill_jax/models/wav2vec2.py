@@ -183,6 +183,11 @@ class Wav2Vec2(nn.Module):
     def _layer(self):
         # Not a method that makes a layer: flax would make it a child of this module.
         drop = self.dropouts.attention
+        if self.buckets is not None and self.form == "blocks":
+            raise ValueError(
+                "attention with buckets has no form 'blocks'; set form='auto' or "
+                "'dense'"
+            )
         attend = partial(SelfAttention, self.heads, Positions("none"), drop, self.form)
         if self.buckets is not None:
             attend = partial(GatedAttention, self.heads, drop)

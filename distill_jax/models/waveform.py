@@ -33,9 +33,25 @@ class WaveformSizes(NamedTuple):
     activation: str = "gelu"
 
     def frames(self, length):
-        """Frames that come of so many samples; arrays of integers will do."""
+        """Frames that come of so many samples, not above 0 if there are too few.
+
+        Args:
+          length: a number of samples, or an array of them.
+
+        Returns:
+          The same of frames.
+        """
         for kernel_size, stride in zip(self.kernel_sizes, self.strides, strict=True):
-            length = jnp.maximum((length - kernel_size) // stride + 1, 0)
+            length = (length - kernel_size) // stride + 1
+        return length
+
+    @property
+    def fewest(self):
+        """Samples that make one frame."""
+        length = 1
+        kinds = zip(self.kernel_sizes[::-1], self.strides[::-1], strict=True)
+        for kernel_size, stride in kinds:
+            length = (length - 1) * stride + kernel_size
         return length
 
 
@@ -53,8 +69,17 @@ class WaveformEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, wave_bs):
-        """Maps [b, s] to [b, t, d]."""
+        """Maps [b, s] to [b, t, d].
+
+        Raises:
+          ValueError: the waveform is too short for a frame.
+        """
         sizes, x_bti = self.sizes, wave_bs[:, :, None]
+        if wave_bs.shape[1] < sizes.fewest:
+            raise ValueError(
+                f"the waveform has {wave_bs.shape[1]} samples, a frame needs "
+                f"{sizes.fewest}; pad it, and mask the padding"
+            )
         kinds = zip(sizes.widths, sizes.kernel_sizes, sizes.strides, strict=True)
         for index, (width, kernel_size, stride) in enumerate(kinds):
             conv = Conv(width, kernel_size, stride, sizes.bias, name=f"conv_{index}")
