@@ -57,6 +57,16 @@ def bare(axes):
     return (Leaf("", "", axes),)
 
 
+def parameter(torch, flax, axes="n -> n"):
+    """The kind of row that is one tensor of a module, under any two names."""
+    return (Leaf(torch, flax, axes),)
+
+
+def inside(torch, flax, table):
+    """A table of the modules inside one, with the names and paths in front."""
+    return tuple((torch + name, flax + path, kind) for name, path, kind in table)
+
+
 _BIAS = Leaf("bias", "bias", "o -> o")
 
 linear = (Leaf("weight", "kernel", "io -> oi"), _BIAS)
@@ -67,10 +77,11 @@ depthwise_conv1d = conv1d
 pointwise_conv1d = (Leaf("weight", "kernel", "io -> oi1"), _BIAS)
 # A dense layer in PyTorch over `w` neighbouring frames that is a convolution in flax.
 conv1d_as_linear = (Leaf("weight", "kernel", "wio -> o(wi)"), _BIAS)
-# One norm per tap (torch's dim=2): the weight is kernel * scale / |kernel|.
+# One length per tap (torch's dim=2): the weight is direction * length / |direction|.
 weight_norm_conv1d = (
-    Leaf("parametrizations.weight.original0", "scale", "w -> 11w"),
-    Leaf("parametrizations.weight.original1", "kernel", "wio -> oiw"),
+    Leaf("parametrizations.weight.original0", "length", "w -> 11w"),
+    Leaf("parametrizations.weight.original1", "direction", "wio -> oiw"),
+    Leaf("weight", "kernel", "wio -> oiw"),  # of a convolution without that norm
     _BIAS,
 )
 conv2d = (Leaf("weight", "kernel", "yxio -> oiyx"), _BIAS)
