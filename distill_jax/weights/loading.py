@@ -126,7 +126,8 @@ def _read_all(tensors, pairs, options, sharding_of):
     with Reader() as reader:
         for path in sorted(groups, key=lambda path: _place(groups[path])):
             array = _array(reader, groups[path], made.pop(path, None), options)
-            # Waiting lets go of the numbers before the next are read.
+            # Waiting lets go of the numbers before the next are read. JAX may keep
+            # them as they lie, may_alias=False or not, so no memory is used twice.
             leaves[path] = jax.block_until_ready(
                 jax.device_put(array, sharding_of[path])
             )
