@@ -22,7 +22,8 @@ from tiny_speech import (
 
 from distill_jax import weights
 
-TINY = {"hidden_size": 12, "intermediate_size": 10}
+TINY = {"hidden_size": 6, "intermediate_size": 8}
+GROUPS = {"num_conv_pos_embedding_groups": 2}
 STABLE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True}
 HUBERT = {**WAVE, "model_type": "hubert", "conv_pos_batch_norm": True}
 CASES = {
@@ -34,6 +35,8 @@ CASES = {
         **BERT_ADAPTER,
         "position_embeddings_type": None,
         "output_hidden_size": 9,
+        "num_hidden_layers": 1,
+        "num_adapter_layers": 1,
     },
     "wav2vec2_group": WAVE,
     "wav2vec2_layer_stable": {**WAVE, **STABLE},
@@ -43,18 +46,22 @@ CASES = {
 
 
 def states_of(output):
-    states = {f"hidden_{i}": state for i, state in enumerate(output.hidden_states)}
-    return {**states, "last": output.last_hidden_state}
+    states = {
+        f"masked.hidden_{i}": state for i, state in enumerate(output.hidden_states)
+    }
+    return {**states, "masked.last": output.last_hidden_state}
 
 
 def write(name, config):
     config = {**config, **TINY}
+    if "conv_dim" in config:
+        config |= GROUPS
     oracle, tensors = transformers_model(config)
     x, mask = inputs(config)
     arrays = {f"weight.{key}": array for key, array in tensors.items()}
-    for way, given in (("bare", None), ("masked", mask)):
-        states = states_of(run_transformers(oracle, x, given))
-        arrays |= {f"{way}.{key}": np.asarray(state) for key, state in states.items()}
+    bare = run_transformers(oracle, x).last_hidden_state
+    states = {"bare.last": bare, **states_of(run_transformers(oracle, x, mask))}
+    arrays |= {key: np.asarray(state) for key, state in states.items()}
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
