@@ -35,6 +35,8 @@ CASES = {
         **BERT_ADAPTER,
         "position_embeddings_type": None,
         "output_hidden_size": 9,
+        "num_hidden_layers": 1,
+        "num_adapter_layers": 1,
     },
     "wav2vec2_group": WAVE,
     "wav2vec2_layer_stable": {**WAVE, **STABLE},
