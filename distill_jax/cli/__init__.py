@@ -155,6 +155,54 @@ class Verify(NamedTuple):
     json: bool = False
 
 
+class Extract(NamedTuple):
+    """Writes a hidden layer of a speech encoder for every sound file.
+
+    The model is a folder as transformers saves it: Wav2Vec2-BERT, Wav2Vec2, HuBERT or
+    WavLM. Example: distill-jax extract speech/ --model w2v-bert-2.0/ --out features
+
+    Attributes:
+      files: Sound files, and folders to search for them.
+      model: Folder with config.json and safetensors.
+      out: Folder for the results, one .safetensors a file, and an index; the same
+        command goes on where it was left.
+      layer: 17 is what the 17th layer gives, 0 what the first one takes.
+      stats: File with mean and var (or std) to normalise with; see `stats`.
+      dtype: Of weights and activations.
+      batch_seconds: Sound that is encoded at a time; less takes less memory.
+    """
+
+    files: Annotated[tuple[Path, ...], Positional, arg(metavar="FILES")]
+    model: Path
+    out: Path = Path("features")
+    layer: int = 17
+    stats: Path | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    batch_seconds: float = 60.0
+
+
+class Stats(NamedTuple):
+    """Measures mean and variance of a hidden layer over a corpus, for `extract`.
+
+    Example: distill-jax stats speech/ --model w2v-bert-2.0/ --out stats.safetensors
+
+    Attributes:
+      files: Sound files, and folders to search for them.
+      model: Folder with config.json and safetensors.
+      out: The .safetensors file to write.
+      layer: As for `extract`.
+      dtype: Of weights and activations.
+      batch_seconds: Sound that is encoded at a time; less takes less memory.
+    """
+
+    files: Annotated[tuple[Path, ...], Positional, arg(metavar="FILES")]
+    model: Path
+    out: Path = Path("stats.safetensors")
+    layer: int = 17
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    batch_seconds: float = 60.0
+
+
 Verb = (
     Annotated[Reconstruct, subcommand("reconstruct")]
     | Annotated[Generate, subcommand("generate")]
@@ -163,11 +211,19 @@ Verb = (
     | Annotated[Inspect, subcommand("inspect")]
     | Annotated[Convert, subcommand("convert")]
     | Annotated[Verify, subcommand("verify")]
+    | Annotated[Extract, subcommand("extract")]
+    | Annotated[Stats, subcommand("stats")]
 )
 
 
 # Where the verbs are that are not in `verbs`.
-HOME = {"Inspect": "tensors", "Convert": "tensors", "Verify": "tensors"}
+HOME = {
+    "Inspect": "tensors",
+    "Convert": "tensors",
+    "Verify": "tensors",
+    "Extract": "encoders",
+    "Stats": "encoders",
+}
 
 
 def main(arguments=None):
@@ -179,8 +235,8 @@ def main(arguments=None):
     options = tyro.cli(
         Verb,
         prog="distill-jax",
-        description="Plays a trained sound VAE; looks after checkpoints of PyTorch "
-        "models. Sound files tell in a tag how to make them.",
+        description="Plays a sound VAE; turns speech into features; looks after "
+        "checkpoints of PyTorch models. Sound files tell in a tag how to make them.",
         args=arguments,
     )
     name = type(options).__name__

@@ -4,14 +4,12 @@ import json
 import math
 import re
 
-from distill_jax import progress
+from distill_jax import progress, semantic
 from distill_jax.cli.usage import require, told
+from distill_jax.models import hf
 from distill_jax.weights import compare, config, converting, folder, match, recognise
 from distill_jax.weights.header import printable
 
-# {model_type: (config dictionary) -> (Checkpoint, template)}: the models whose
-# checkpoints can be held against them.
-FITS = {}
 NUMBER = re.compile(r"[0-9]{1,18}")
 
 
@@ -37,10 +35,10 @@ def misfits(model, settings, contents):
     Returns:
       List of lines.
     """
-    if model not in FITS:
+    if model not in hf.MODELS or not settings:
         return None
     try:
-        checkpoint, template = FITS[model](settings)
+        checkpoint, template = hf.MODELS[model].checkpoint, semantic.template(settings)
         return list(match.match(match.facts(contents), template, checkpoint).problems)
     except ValueError as error:
         return str(error).splitlines()

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-from pathlib import Path
 
 import numpy as np
 
@@ -10,8 +9,8 @@ import distill_jax
 from distill_jax import checkpoints, folders, progress, sound_analysis, train
 from distill_jax import sound as sounds
 from distill_jax.audio import files
+from distill_jax.cli.targets import with_targets
 from distill_jax.cli.usage import require, told
-from distill_jax.data import listing
 
 ITERATIONS = 32
 # Where a sound is put that would clip.
@@ -48,33 +47,6 @@ def reconstruct(options):
             settings = {"source": str(source)} | origin(options, sound)
             save(bar, target, made_s, settings)
     require(not problems, "\n  ".join(["these were left out:", *problems]))
-
-
-def with_targets(paths, out, suffix):
-    """Every sound file in `paths`, and the path of its result, each a different one."""
-    pairs, taken = [], set()
-    for path in paths:
-        require(path.exists(), f"{path} does not exist")
-        with told(OSError):
-            names = listing.sound_names(path) if path.is_dir() else [path.name]
-        folder = path if path.is_dir() else path.parent
-        for name in names:
-            stem, number = out / Path(name).with_suffix(""), 1
-            target = stem.with_name(f"{stem.name}.{suffix}")
-            while target in taken:
-                number += 1
-                target = stem.with_name(f"{stem.name}-{number}.{suffix}")
-            taken.add(target)
-            pairs.append((folder / name, target))
-    lost = resolved(source for source, _ in pairs) & resolved(taken)
-    names = ", ".join(sorted(map(str, lost)))
-    require(not lost, f"the results would replace {names}; choose another --out")
-    return pairs
-
-
-def resolved(paths):
-    """Where paths really lead, as a set."""
-    return {path.resolve() for path in paths}
 
 
 def generate(options):
