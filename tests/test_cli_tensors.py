@@ -50,10 +50,10 @@ def test_inspect_tells_the_model_the_sizes_and_the_tree(call, saved):
 
 def test_inspect_says_what_does_not_fit_a_known_model(call, saved, monkeypatch):
     layers = 3
-    monkeypatch.setitem(
-        tensors.FITS,
-        "tiny",
-        lambda config: (CHECKPOINT, tiny_encoder.variables(layers=layers)),
+    monkeypatch.setattr(
+        tensors,
+        "known",
+        lambda model, config: (CHECKPOINT, tiny_encoder.variables(layers=layers)),
     )
     assert "every tensor fits the model" in call("inspect", saved)[1]
     layers = 2
@@ -68,10 +68,10 @@ def test_inspect_says_what_of_the_config_the_model_does_not_follow(
     call, saved, monkeypatch
 ):
     fields = weights.Fields({"model_type": weights.REQUIRED})
-    monkeypatch.setitem(
-        tensors.FITS,
-        "tiny",
-        lambda config: weights.guard(config | {"rotary": 1}, fields),
+    monkeypatch.setattr(
+        tensors,
+        "known",
+        lambda model, config: weights.guard(config | {"rotary": 1}, fields),
     )
     assert "rotary = 1 is not known" in call("inspect", saved)[1]
 

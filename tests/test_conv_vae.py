@@ -48,6 +48,7 @@ def random_torch_model(torch, **sizes):
 
     generator = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
+    torch.manual_seed(1)
     model = TorchVAE(**sizes)
     for name, tensor in model.state_dict().items():
         if name.endswith("num_batches_tracked"):

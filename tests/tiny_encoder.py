@@ -51,7 +51,11 @@ def shapes(layers=2, head=False):
         "mask": (WIDTH,),
         **{f"layers_{number}": layer() for number in range(layers)},
         "distance": {"embedding": (9, 5)},
-        "pos_conv": {"scale": (TAPS,), "kernel": (TAPS, 2, WIDTH), "bias": (WIDTH,)},
+        "pos_conv": {
+            "length": (TAPS,),
+            "direction": (TAPS, 2, WIDTH),
+            "bias": (WIDTH,),
+        },
         "batch_norm": {"scale": (WIDTH,), "bias": (WIDTH,)},
         "tdnn_0": {"kernel": (5, WIDTH, 6), "bias": (6,)},
     }

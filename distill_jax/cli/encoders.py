@@ -7,7 +7,7 @@ from pathlib import Path
 from distill_jax import folders, progress, semantic, train
 from distill_jax.cli.targets import with_targets
 from distill_jax.cli.usage import require, told
-from distill_jax.semantic import extract as extraction
+from distill_jax.semantic import extraction
 
 
 def extract(options):

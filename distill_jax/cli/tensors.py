@@ -24,6 +24,13 @@ def inspect(options):
     print(json.dumps(facts, indent=1) if options.json else _page(facts))
 
 
+def known(model, settings):
+    """A model's `Checkpoint` and template; None where there is no such model here."""
+    if model not in hf.MODELS or not settings:
+        return None
+    return hf.MODELS[model].checkpoint, semantic.template(settings)
+
+
 def misfits(model, settings, contents):
     """What of a checkpoint does not fit its model; None if the model is not known.
 
@@ -35,10 +42,11 @@ def misfits(model, settings, contents):
     Returns:
       List of lines.
     """
-    if model not in hf.MODELS or not settings:
-        return None
     try:
-        checkpoint, template = hf.MODELS[model].checkpoint, semantic.template(settings)
+        fit = known(model, settings)
+        if fit is None:
+            return None
+        checkpoint, template = fit
         return list(match.match(match.facts(contents), template, checkpoint).problems)
     except ValueError as error:
         return str(error).splitlines()

@@ -1,7 +1,7 @@
 """Semantic features: a hidden layer of a speech encoder, normalised, in files."""
 
 from distill_jax.semantic.encoder import Encoder, encode, load, template
-from distill_jax.semantic.extract import extract, lengths
+from distill_jax.semantic.extraction import extract, lengths
 from distill_jax.semantic.stats import Stats, measure, normalise, read, write
 
 __all__ = [

@@ -94,7 +94,7 @@ def load(folder, layer=LAYER, dtype="float32"):
 def template(config):
     """Shapes of the variables of the encoder that a config describes."""
     module = hf.from_config(config)
-    shape = (1, 2, 160) if config["model_type"] == BERT else (1, 16_000)
+    shape = (1, 16_000)
     if config["model_type"] == BERT:
         shape = (1, 2, config.get("feature_projection_input_dim", 160))
     return jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))
