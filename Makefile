@@ -17,6 +17,8 @@ bench: .venv/parity
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.vae_step
 	$(BIN)/python -m benchmarks.update
+	$(BIN)/python -m benchmarks.kaldi
+	$(BIN)/python -m benchmarks.encoder
 	$(BIN)/python -m benchmarks.hf_load
 	$(BIN)/python -m benchmarks.vae_quality
 

@@ -1,0 +1,124 @@
+"""A Wav2Vec2-BERT of full width beside `transformers` with sdpa, on one machine.
+
+    python -m benchmarks.encoder [--layers 24] [--seconds 10,30,60] [--rounds 3]
+
+Same random weights and input, float32, batch 1, in turns in one process. Shown are
+seconds, how many times faster ours is, the share of the rate at which this machine
+multiplies large float32 matrices, what the host holds more at its peak during a call,
+told by the kernel (Linux), and the largest difference of the result.
+"""
+
+import argparse
+import re
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import timing
+from distill_jax import folders, train, weights
+from distill_jax.models import hf
+
+FRAMES_PER_SECOND = 50
+SQUARE = 2048  # of the matrices whose product is the measure
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def models(layers):
+    """Ours and theirs, with the same weights."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = {"model_type": "wav2vec2-bert", "num_hidden_layers": layers}
+    settings = transformers.Wav2Vec2BertConfig(**config)
+    theirs = transformers.Wav2Vec2BertModel(settings).eval()
+    tensors = {name: x.numpy() for name, x in theirs.state_dict().items()}
+    module = hf.from_config(config)
+    template = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 160)))
+    rules = hf.MODELS["wav2vec2-bert"].checkpoint.rules
+    return module, jax.device_put(weights.to_flax(tensors, rules, template)), theirs
+
+
+def flops(layers, frames, width=1024, inner=4096):
+    """Multiplications and additions of the dense layers and of attention."""
+    dense = 2 * 2 * width * inner + 4 * width**2 + 3 * width**2
+    return 2 * layers * (frames * dense + 2 * frames**2 * width)
+
+
+def held_mb(name):
+    found = re.search(rf"{name}:\s+(\d+)", STATUS.read_text())
+    return int(found[1]) / 1e3
+
+
+def peak_mb(call):
+    """What the process holds more at its peak during a call, in MB."""
+    if not CLEAR.exists():
+        return float("nan")
+    CLEAR.write_text("5")
+    before = held_mb("VmRSS")
+    call()
+    return held_mb("VmHWM") - before
+
+
+def matmul_rate():
+    """Operations per second of large products of float32 matrices."""
+    square_nn = jnp.ones((SQUARE, SQUARE))
+    product = jax.jit(jnp.matmul)
+    times = [
+        timing.once(lambda: product(square_nn, square_nn).block_until_ready())
+        for _ in range(6)
+    ]
+    return 2 * SQUARE**3 / min(times)
+
+
+def compare(contenders, layers, seconds, rounds):
+    import torch
+
+    module, variables, theirs = contenders
+    frames = round(seconds * FRAMES_PER_SECOND)
+    rng = np.random.default_rng(0)
+    feature_btf = rng.normal(size=(1, frames, 160)).astype(np.float32)
+    tensor_btf, device_btf = torch.tensor(feature_btf), jnp.asarray(feature_btf)
+    encode = jax.jit(lambda variables, x_btf: module.apply(variables, x_btf)[0])
+
+    def torch_call():
+        with torch.inference_mode():
+            return theirs(tensor_btf).last_hidden_state.numpy()
+
+    calls = {
+        "ours": lambda: encode(variables, device_btf).block_until_ready(),
+        "transformers": torch_call,
+    }
+    times = timing.in_turns(calls, rounds)
+    ours, other = times["ours"].median, times["transformers"].median
+    share = flops(layers, frames) / ours / matmul_rate()
+    memory = {name: peak_mb(call) for name, call in calls.items()}
+    apart = np.abs(np.asarray(calls["ours"]()) - calls["transformers"]()).max()
+    print(
+        f"{seconds:g} s: ours {ours:.2f} s, transformers {other:.2f} s, "
+        f"{other / ours:.2f} x; {share:.0%} of the matrix-multiply rate; peak "
+        f"{memory['ours']:.0f} MB, {memory['transformers']:.0f} MB; largest difference "
+        f"{apart:.1e}",
+        flush=True,
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--layers", type=int, default=24)
+    parser.add_argument("--seconds", default="10,30,60")
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    train.cache_compilations(folders.cache("xla"))
+    started = time.perf_counter()
+    contenders = models(args.layers)
+    print(f"{args.layers} layers made in {time.perf_counter() - started:.0f} s")
+    for seconds in map(float, args.seconds.split(",")):
+        compare(contenders, args.layers, seconds, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
