@@ -217,6 +217,12 @@ def test_stats_of_pytorch_are_read_and_code_in_them_is_not_run(tmp_path):
     path = tmp_path / "stats.pt"
     torch.save({"mean": torch.ones(3), "var": 4 * torch.ones(3)}, path)
     np.testing.assert_array_equal(semantic.read(path, 3).std_d, [2, 2, 2])
+    torch.save([torch.ones(3)], path)
+    with pytest.raises(ValueError, match="not a dictionary of tensors"):
+        semantic.read(path, 3)
+    path.write_bytes(b"not a pickle")
+    with pytest.raises(ValueError, match="not a file of tensors"):
+        semantic.read(path, 3)
     torch.save({"mean": Trap()}, path)
     with pytest.raises(ValueError, match="not a file of tensors"):
         semantic.read(path, 3)

@@ -1,6 +1,7 @@
 """Mean and spread of features over a corpus, in a file."""
 
 import importlib
+import pickle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,8 +80,10 @@ def _tensors(path):
         ) from error
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what its unpickler meets
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
         raise ValueError(f"{path} is not a file of tensors: {error}") from error
+    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
+        raise ValueError(f"{path} is not a dictionary of tensors, as mean and var are")
     return {name: tensor.float().numpy() for name, tensor in tensors.items()}
 
 
