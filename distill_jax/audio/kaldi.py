@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax.audio import fourier
+from distill_jax.audio import features, fourier
 
 FRAME, HOP, N_FFT = 400, 160, 512  # samples: 25 ms, 10 ms, the next power of two
 PRE_EMPHASIS = 0.97
@@ -201,6 +201,22 @@ def fast(audio_bs, length_b, bank):
       As `exact`, for the length of `audio_bs`. A clip shorter than a step has no
       whole step.
     """
+    log_btf = features.few_at_a_time(
+        functools.partial(_log_mel_float32, bank=bank), audio_bs, clips=1
+    )
+    count_b = jnp.maximum(0, 1 + (length_b - FRAME) // HOP)
+    real_bt1 = (jnp.arange(log_btf.shape[1])[None] < count_b[:, None])[..., None]
+    mean_b1f = jnp.sum(log_btf, axis=1, where=real_bt1, keepdims=True)
+    mean_b1f /= jnp.maximum(count_b, 1)[:, None, None]
+    centred_btf = log_btf - mean_b1f
+    square_b1f = jnp.sum(centred_btf**2, axis=1, where=real_bt1, keepdims=True)
+    variance_b1f = square_b1f / jnp.maximum(count_b - 1, 1)[:, None, None]
+    feature_btf = centred_btf * jax.lax.rsqrt(variance_b1f + VARIANCE_FLOOR)
+    feature_btf = jnp.where(real_bt1, feature_btf, bank.padding_value)
+    return _stacked(feature_btf, bank), _whole(count_b, feature_btf.shape[1], bank)
+
+
+def _log_mel_float32(audio_bs, bank):
     frame_bts = fourier.frame(audio_bs.astype(jnp.float32) * FULL_SCALE, FRAME, HOP)
     frame_bts -= frame_bts.mean(axis=2, keepdims=True)
     before_bts = jnp.concatenate([frame_bts[..., :1], frame_bts[..., :-1]], axis=-1)
@@ -212,18 +228,7 @@ def fast(audio_bs, length_b, bank):
     mel_btf = jnp.matmul(
         power_btk, filters(bank).astype(np.float32), precision=jax.lax.Precision.HIGHEST
     )
-    log_btf = jnp.log(jnp.maximum(MEL_FLOOR, mel_btf))
-
-    count_b = jnp.maximum(0, 1 + (length_b - FRAME) // HOP)
-    real_bt1 = (jnp.arange(log_btf.shape[1])[None] < count_b[:, None])[..., None]
-    mean_b1f = jnp.sum(log_btf, axis=1, where=real_bt1, keepdims=True)
-    mean_b1f /= jnp.maximum(count_b, 1)[:, None, None]
-    centred_btf = log_btf - mean_b1f
-    square_b1f = jnp.sum(centred_btf**2, axis=1, where=real_bt1, keepdims=True)
-    variance_b1f = square_b1f / jnp.maximum(count_b - 1, 1)[:, None, None]
-    feature_btf = centred_btf * jax.lax.rsqrt(variance_b1f + VARIANCE_FLOOR)
-    feature_btf = jnp.where(real_bt1, feature_btf, bank.padding_value)
-    return _stacked(feature_btf, bank), _whole(count_b, feature_btf.shape[1], bank)
+    return jnp.log(jnp.maximum(MEL_FLOOR, mel_btf))
 
 
 def _stacked(feature_btf, bank):
