@@ -155,6 +155,20 @@ def test_extract_goes_on_where_it_was_left(model, corpus, tmp_path, call):
     assert status == 2 and "layer: 1 there, 2 now" in told
 
 
+def test_extract_notices_other_weights(corpus, tmp_path, call):
+    model = save_model(tmp_path / "model", BERT, None)
+    command = ["extract", corpus, "--model", model, "--layer", 0]
+    command += ["--out", tmp_path / "out"]
+    assert call(*command)[0] == 0
+    tensors = weights.read(model)
+    name = "feature_projection.projection.bias"
+    weights.write(
+        model / "model.safetensors", {**tensors, name: tensors[name] + np.float32(1)}
+    )
+    status, _, told = call(*command)
+    assert status == 2 and "model:" in told
+
+
 def test_extract_leaves_out_bad_files_and_names_them(model, corpus, tmp_path, call):
     (tmp_path / "bad.wav").write_bytes(b"RIFF and nothing more")
     files.write(tmp_path / "short.wav", voice(0, 500), RATE_HZ, {})

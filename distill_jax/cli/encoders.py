@@ -86,17 +86,21 @@ def opened(options):
 
 def settings_of(options, encoder):
     """What decides the features, to tell folders of others apart."""
-    config = (Path(options.model) / "config.json").read_bytes()
-    stats = options.stats and hashlib.sha256(options.stats.read_bytes()).hexdigest()
+    checkpoint = sorted(options.model.glob("*.safetensors"))
     return {
-        "model": str(options.model.resolve()),
-        "config": hashlib.sha256(config).hexdigest(),
-        "parameters": encoder.report.parameters,
+        "model": {path.name: digest(path) for path in checkpoint},
+        "config": digest(options.model / "config.json"),
+        "input": encoder.form._asdict(),
         "layer": options.layer,
         "dtype": options.dtype,
-        "stats": stats,
-        "rate_hz": encoder.rate_hz,
+        "stats": options.stats and digest(options.stats),
     }
+
+
+def digest(path):
+    """SHA-256 of a file; 2.3 GB take seconds, stale features are never noticed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 VERBS = {"Extract": extract, "Stats": stats}
