@@ -2,7 +2,7 @@
 
 Two forms. `exact` equals `transformers`' SeamlessM4TFeatureExtractor to 1e-5, for which
 framing and FFT must be float64 (NumPy, on the host). `fast` is float32, jitted and runs
-where the model does; the quietest mel bands then differ by up to about 1e-3.
+where the model does; the quietest mel bands differ most (benchmarks/RESULTS.md).
 """
 
 import functools
@@ -190,7 +190,7 @@ def exact(audio_bs, bank):
 
 @functools.partial(jax.jit, static_argnames=("bank",))
 def fast(audio_bs, length_b, bank):
-    """`exact` in float32, jitted: off by up to 1e-3, by 1e-4 in 1 value of 1,000.
+    """`exact` in float32, jitted: off by 4e-4 at most in benchmarks/RESULTS.md.
 
     Args:
       audio_bs: [clips, samples], zeros after the end of a clip.

@@ -15,7 +15,6 @@ they are.
 """
 
 from distill_jax.weights.arrays import read, to_flax, to_torch
-from distill_jax.weights.config import REQUIRED, Fields, guard
 from distill_jax.weights.config import read as read_config
 from distill_jax.weights.exporting import export, write
 from distill_jax.weights.loading import Options, Report, load
@@ -43,9 +42,7 @@ from distill_jax.weights.rows import (
 from distill_jax.weights.table import Checkpoint
 
 __all__ = [
-    "REQUIRED",
     "Checkpoint",
-    "Fields",
     "Leaf",
     "Options",
     "Report",
@@ -59,7 +56,6 @@ __all__ = [
     "embedding",
     "export",
     "group_norm",
-    "guard",
     "inside",
     "layer_norm",
     "linear",
