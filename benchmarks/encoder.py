@@ -1,11 +1,14 @@
 """A Wav2Vec2-BERT of full width beside `transformers` with sdpa, on one machine.
 
     python -m benchmarks.encoder [--layers 24] [--seconds 10,30,60] [--rounds 3]
+    python -m benchmarks.encoder --dtype bfloat16 --seconds 10
+    python -m benchmarks.encoder --layers 4 --seconds 600 --rounds 1 --ours
 
-Same random weights and input, float32, batch 1, in turns in one process. Shown are
-seconds, how many times faster ours is, the share of the rate at which this machine
-multiplies large float32 matrices, what the host holds more at its peak during a call,
-told by the kernel (Linux), and the largest difference of the result.
+Same random weights and input, batch 1, in turns in one process. Shown are seconds, how
+many times faster ours is, the share of the rate at which this machine multiplies large
+float32 matrices, what the host holds more at its peak during a call, told by the kernel
+(Linux), and the largest difference of the result. `--ours` leaves `transformers` out,
+which needs the square of the length: over 200 GB at ten minutes.
 """
 
 import argparse
@@ -20,13 +23,14 @@ import numpy as np
 from benchmarks import timing
 from distill_jax import folders, train, weights
 from distill_jax.models import hf
+from distill_jax.step import cast
 
 FRAMES_PER_SECOND = 50
 SQUARE = 2048  # of the matrices whose product is the measure
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def models(layers):
+def models(layers, dtype):
     """Ours and theirs, with the same weights."""
     import torch
     import transformers
@@ -39,7 +43,8 @@ def models(layers):
     module = hf.from_config(config)
     template = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 8, 160)))
     rules = hf.MODELS["wav2vec2-bert"].checkpoint.rules
-    return module, jax.device_put(weights.to_flax(tensors, rules, template)), theirs
+    variables = jax.device_put(weights.to_flax(tensors, rules, template))
+    return module, cast(variables, dtype), theirs.to(getattr(torch, dtype))
 
 
 def flops(layers, frames, width=1024, inner=4096):
@@ -74,50 +79,62 @@ def matmul_rate():
     return 2 * SQUARE**3 / min(times)
 
 
-def compare(contenders, layers, seconds, rounds):
+def calls_of(contenders, seconds, dtype):
+    """{name: call that gives the last state of so much noise, float32 [1, t, d]}."""
     import torch
 
     module, variables, theirs = contenders
-    frames = round(seconds * FRAMES_PER_SECOND)
-    rng = np.random.default_rng(0)
-    feature_btf = rng.normal(size=(1, frames, 160)).astype(np.float32)
-    tensor_btf, device_btf = torch.tensor(feature_btf), jnp.asarray(feature_btf)
+    shape = 1, round(seconds * FRAMES_PER_SECOND), 160
+    feature_btf = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    tensor_btf = torch.tensor(feature_btf).to(getattr(torch, dtype))
+    device_btf = jnp.asarray(feature_btf, dtype)
     encode = jax.jit(lambda variables, x_btf: module.apply(variables, x_btf)[0])
 
     def torch_call():
         with torch.inference_mode():
-            return theirs(tensor_btf).last_hidden_state.numpy()
+            return theirs(tensor_btf).last_hidden_state.float().numpy()
 
-    calls = {
-        "ours": lambda: encode(variables, device_btf).block_until_ready(),
+    return {
+        "ours": lambda: np.asarray(encode(variables, device_btf), np.float32),
         "transformers": torch_call,
     }
+
+
+def compare(calls, operations, rounds):
+    """One line of figures."""
     times = timing.in_turns(calls, rounds)
-    ours, other = times["ours"].median, times["transformers"].median
-    share = flops(layers, frames) / ours / matmul_rate()
-    memory = {name: peak_mb(call) for name, call in calls.items()}
-    apart = np.abs(np.asarray(calls["ours"]()) - calls["transformers"]()).max()
-    print(
-        f"{seconds:g} s: ours {ours:.2f} s, transformers {other:.2f} s, "
-        f"{other / ours:.2f} x; {share:.0%} of the matrix-multiply rate; peak "
-        f"{memory['ours']:.0f} MB, {memory['transformers']:.0f} MB; largest difference "
-        f"{apart:.1e}",
-        flush=True,
+    ours, share = times["ours"].median, operations / times["ours"].median
+    line = f"ours {ours:.2f} s, {share / matmul_rate():.0%} of the matrix-multiply rate"
+    line += f", peak {peak_mb(calls['ours']):.0f} MB"
+    if "transformers" not in calls:
+        return line
+    other = times["transformers"].median
+    apart = np.abs(calls["ours"]() - calls["transformers"]()).max()
+    return (
+        f"{line}; transformers {other:.2f} s, peak "
+        f"{peak_mb(calls['transformers']):.0f} MB; {other / ours:.2f} x; "
+        f"largest difference {apart:.1e}"
     )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--seconds", default="10,30,60")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--ours", action="store_true", help="leave transformers out")
     args = parser.parse_args()
     train.cache_compilations(folders.cache("xla"))
     started = time.perf_counter()
-    contenders = models(args.layers)
+    contenders = models(args.layers, args.dtype)
     print(f"{args.layers} layers made in {time.perf_counter() - started:.0f} s")
     for seconds in map(float, args.seconds.split(",")):
-        compare(contenders, args.layers, seconds, args.rounds)
+        calls = calls_of(contenders, seconds, args.dtype)
+        if args.ours:
+            del calls["transformers"]
+        operations = flops(args.layers, round(seconds * FRAMES_PER_SECOND))
+        print(f"{seconds:g} s: {compare(calls, operations, args.rounds)}", flush=True)
 
 
 if __name__ == "__main__":

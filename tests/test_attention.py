@@ -53,7 +53,7 @@ def test_blocks_equal_the_dense_form_with_gradients(frames, one_head):
     qkv, table_rk = draw(frames, seed=frames)
     mask_bu = half_masked(frames)
     pull = np.random.default_rng(9).normal(size=qkv[0].shape).astype(np.float32)
-    blocks = Blocks(queries=8, keys=4, one_head=one_head)
+    blocks = Blocks(queries=8, one_head=one_head)
 
     def in_blocks(qkv, table_rk):
         return block_attention(qkv, mask_bu, Table(table_rk, LEFT), blocks)
@@ -77,7 +77,7 @@ def test_blocks_equal_the_dense_form_with_gradients(frames, one_head):
 
 def test_blocks_without_table_or_mask_equal_the_dense_form():
     qkv, _ = draw(21)
-    found = jax.jit(lambda qkv: block_attention(qkv, blocks=Blocks(8, 8)))(qkv)
+    found = jax.jit(lambda qkv: block_attention(qkv, blocks=Blocks(8)))(qkv)
     expected = attention.weigh(attention.scores(*qkv[:2]), qkv[2])
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -86,7 +86,7 @@ def test_large_scores_do_not_overflow():
     qkv, table_rk = draw(20)
     qkv = (200 * qkv[0], 200 * qkv[1], qkv[2])
     table = Table(table_rk, LEFT)
-    found = block_attention(qkv, None, table, Blocks(8, 8))
+    found = block_attention(qkv, None, table, Blocks(8))
     np.testing.assert_allclose(found, dense(qkv, table_rk), atol=1e-4)
 
 
@@ -94,14 +94,14 @@ def test_an_example_without_real_frames_attends_evenly():
     qkv, table_rk = draw(11)
     mask_bu = jnp.zeros((2, 11), bool)
     even = jnp.broadcast_to(qkv[2].mean(axis=2, keepdims=True), qkv[2].shape)
-    found = block_attention(qkv, mask_bu, Table(table_rk, LEFT), Blocks(4, 8))
+    found = block_attention(qkv, mask_bu, Table(table_rk, LEFT), Blocks(4))
     np.testing.assert_allclose(found, even, atol=1e-6)
     np.testing.assert_allclose(dense(qkv, table_rk, mask_bu), even, atol=1e-6)
 
 
 @pytest.mark.parametrize("one_head", [False, True])
 def test_memory_of_gradients_grows_linearly_with_length(one_head):
-    blocks = Blocks(queries=32, keys=64, one_head=one_head)
+    blocks = Blocks(queries=32, one_head=one_head)
 
     def loss(qkv, table_rk):
         return block_attention(qkv, None, Table(table_rk, LEFT), blocks).sum()
@@ -125,7 +125,7 @@ def test_half_precision_keeps_its_type():
     expected = by_definition(qkv, table_rk)
     for found in (
         dense(half, table),
-        block_attention(half, None, Table(table, LEFT), Blocks(8, 8)),
+        block_attention(half, None, Table(table, LEFT), Blocks(8)),
     ):
         assert found.dtype == jnp.bfloat16
         np.testing.assert_allclose(found.astype(np.float32), expected, atol=0.1)
@@ -171,7 +171,7 @@ def test_blocks_refuse_positions_that_they_do_not_know():
 def test_blocks_drop_weights_after_the_softmax(one_head):
     (query, key, _), table_rk = draw(40)
     value = jnp.broadcast_to(jnp.eye(40), (2, 2, 40, 40))
-    blocks, table = Blocks(16, 8, one_head), Table(table_rk, LEFT)
+    blocks, table = Blocks(16, one_head), Table(table_rk, LEFT)
     qkv = (query, key, value)
     kept = block_attention(qkv, None, table, blocks)
     drop = Drop(0.3, jax.random.key(0))

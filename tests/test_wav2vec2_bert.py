@@ -108,6 +108,24 @@ def test_the_convolution_is_causal_and_as_wide_as_its_kernel(small):
     np.testing.assert_array_equal(frames, np.arange(12, 19))
 
 
+@pytest.mark.parametrize("width", [24, 256])
+def test_the_convolution_equals_that_of_xla(width):
+    # 256 channels are convolved in two parts on a CPU.
+    rng = np.random.default_rng(0)
+    x_btd = rng.normal(size=(2, 20, width)).astype(np.float32)
+    kernel_w1d = rng.normal(size=(7, 1, width)).astype(np.float32)
+    found = DepthwiseConv(7).apply({"params": {"kernel": kernel_w1d}}, x_btd)
+    expected = jax.lax.conv_general_dilated(
+        x_btd,
+        kernel_w1d,
+        (1,),
+        [(6, 0)],
+        dimension_numbers=("NWC", "WIO", "NWC"),
+        feature_group_count=width,
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_scan_gives_the_same_from_stacked_parameters(small, states):
     _, variables, x, mask = small
     model = hf.from_config({**BERT, "layerdrop": 0.0}, scan=True)

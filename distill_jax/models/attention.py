@@ -48,7 +48,7 @@ def weigh(score_bhtu, value_bhuk, mask_bu=None, drop=None):
     return jnp.einsum("bhtu,bhuk->bhtk", weight_bhtu, value_bhuk)
 
 
-def relative_key_scores(query_bhtk, table_rk, left, first=0, keys=None):
+def relative_key_scores(query_bhtk, table_rk, left):
     """What a query adds to the score of a key by the distance between them.
 
     The product with the table comes first, so that nothing of [t, u, k] exists.
@@ -60,18 +60,14 @@ def relative_key_scores(query_bhtk, table_rk, left, first=0, keys=None):
       table_rk: an embedding of each distance key - query from -left on, [r, k];
         larger distances have the embeddings at the ends.
       left: the distance to the left that is the first row.
-      first: the frame of the first key less that of the first query.
-      keys: how many keys there are, as many as queries if None.
 
     Returns:
-      [b, h, t, keys] scores, over the root of the width, at least float32.
+      [b, h, t, t] scores, over the root of the width, at least float32.
 
     Source: Shaw et al. 2018; the shift is that of Transformer-XL.
     """
-    queries, width = query_bhtk.shape[2:]
-    keys = queries if keys is None else keys
-    span = queries + keys - 1
-    distance_r = jnp.arange(span) - (queries - 1) + first
+    frames, width = query_bhtk.shape[2:]
+    distance_r = jnp.arange(1 - frames, frames)
     row_r = jnp.clip(distance_r + left, 0, len(table_rk) - 1)
     dtype = jnp.promote_types(query_bhtk.dtype, jnp.float32)
     score_bhtr = jnp.einsum(
@@ -80,7 +76,7 @@ def relative_key_scores(query_bhtk, table_rk, left, first=0, keys=None):
         jnp.take(table_rk, row_r, axis=0, mode="clip"),
         preferred_element_type=dtype,
     )
-    return shift_rows(score_bhtr)[..., :keys]
+    return shift_rows(score_bhtr)[..., :frames]
 
 
 def shift_rows(score_bhtr):

@@ -1,4 +1,4 @@
-"""Attention a block of scores at a time, so that memory is linear in length."""
+"""Attention a few rows of scores at a time, so that memory is linear in length."""
 
 from typing import NamedTuple
 
@@ -10,20 +10,21 @@ from distill_jax.models import attention
 
 # From so many frames on blocks are faster: on a CPU a block stays in the cache.
 LONG = {"cpu": 256, "other": 1024}
+QUERIES = 256  # of a block at most
+SCORES = 2**26  # of a block at most, over all heads and examples
+FEW = 16  # queries of a block are a multiple of this
 
 
 class Blocks(NamedTuple):
     """How scores are cut up.
 
     Attributes:
-      queries: of a block.
-      keys: of a block.
+      queries: of a block, all of whose scores are held; None for what suits the shape.
       one_head: one head of one example after another. Three times as fast on a CPU,
         whose cache then holds the block; accelerators would idle.
     """
 
-    queries: int = 256
-    keys: int = 512
+    queries: int | None = None
     one_head: bool = False
 
 
@@ -60,31 +61,17 @@ class Drop(NamedTuple):
         return keep / (1.0 - self.rate)
 
 
-class _Running(NamedTuple):
-    """The softmax of a row as far as its blocks are read.
-
-    Attributes:
-      top_bht: the largest score so far.
-      total_bht: the sum of the weights, with respect to it.
-      mixed_bhtk: the values, weighed.
-    """
-
-    top_bht: jax.Array
-    total_bht: jax.Array
-    mixed_bhtk: jax.Array
-
-
 def prefers_blocks(frames):
     """Whether blocks are the faster form for so many frames, on this backend."""
     return frames >= LONG.get(jax.default_backend(), LONG["other"])
 
 
 def block_attention(qkv, mask_bu=None, table=None, blocks=None, drop=None):
-    """Equals `attention.weigh` of the scores, without ever holding them.
+    """Equals `attention.weigh` of the scores, without ever holding all of them.
 
-    Where all keys of a block are further away than the table reaches, a query adds
-    the same to the scores of all of them: only blocks on the diagonal read the table.
-    The backward pass makes every block again.
+    Beyond the reach of the table a query adds the same to the scores of all keys:
+    only a band along the diagonal reads its rows. The backward pass makes every
+    block again.
 
     Args:
       qkv: queries [b, h, t, k], keys and values [b, h, u, k].
@@ -120,102 +107,107 @@ def block_attention(qkv, mask_bu=None, table=None, blocks=None, drop=None):
 def _heads(qkv, mask_bu, table, blocks, drop):
     """Attends with all heads at once, a block of queries after another."""
     query_bhtk, key_bhuk, value_bhuk = qkv
-    query_nbhtk = split_blocks(query_bhtk, blocks.queries)
-    column_n = (
-        split_blocks(key_bhuk, blocks.keys),
-        split_blocks(value_bhuk, blocks.keys),
-        split_blocks(_least_of(mask_bu)[:, None, :, None], blocks.keys, -jnp.inf),
-    )
+    queries = blocks.queries or queries_of(query_bhtk.shape[:3])
+    query_nbhtk = split_blocks(query_bhtk, queries)
+    # The band of a block is as wide as its reach, so there must be as many keys.
+    extra = 0
+    if table is not None:
+        extra = max(0, queries - 1 + len(table.row_rk) - key_bhuk.shape[2])
+    pads = ((0, 0), (0, 0), (0, extra), (0, 0))
+    key_bhuk, value_bhuk = jnp.pad(key_bhuk, pads), jnp.pad(value_bhuk, pads)
+    least_bu = jnp.where(mask_bu, 0.0, jnp.finfo(jnp.float32).min)
+    least_bu = jnp.pad(least_bu, ((0, 0), (0, extra)), constant_values=-jnp.inf)
 
     @jax.checkpoint
-    def row(step):
-        start, query_bhtk = step
-        return _row(start, query_bhtk, column_n, table, drop and drop.folded(start))
+    def rows(block):
+        start, query_bhtk = block
+        score_bhtu = attention.scores(query_bhtk, key_bhuk)
+        if table is not None:
+            score_bhtu = _with_positions(score_bhtu, query_bhtk, table, start)
+        score_bhtu += least_bu[:, None, None]
+        return _mixed(score_bhtu, value_bhuk, drop and drop.folded(start))
 
-    start_n = jnp.arange(len(query_nbhtk)) * blocks.queries
-    mixed_nbhtk = lax.map(row, (start_n, query_nbhtk))
-    mixed_bhtk = jnp.moveaxis(mixed_nbhtk, 0, 2)
+    start_n = jnp.arange(len(query_nbhtk)) * queries
+    mixed_nbhtk = lax.map(rows, (start_n, query_nbhtk))
     shape = (*query_bhtk.shape[:2], -1, value_bhuk.shape[3])
-    mixed_bhtk = mixed_bhtk.reshape(shape)
+    mixed_bhtk = jnp.moveaxis(mixed_nbhtk, 0, 2).reshape(shape)
     return mixed_bhtk[:, :, : query_bhtk.shape[2]].astype(value_bhuk.dtype)
 
 
-def _least_of(seen_bu):
-    """What is put in place of the score of a key, where it is not zero."""
-    return jnp.where(seen_bu, 0.0, jnp.finfo(jnp.float32).min)
+def queries_of(shape):
+    """Queries of a block: as many as memory allows, and blocks of one size.
+
+    Args:
+      shape: examples, heads and frames.
+    """
+    batch, heads, frames = shape
+    most = max(FEW, min(QUERIES, SCORES // (batch * heads * frames)))
+    least = -(-frames // -(-frames // most))
+    return -(-least // FEW) * FEW
 
 
-def _row(start, query_bhtk, column_n, table, drop):
-    """Attends from a block of queries, the first of which is frame `start`."""
-    columns = column_n[0].shape[3]
-    end_bht2 = None
-    if table is not None:
-        end_2k = jnp.stack([table.row_rk[0], table.row_rk[-1]])
-        end_bht2 = attention.scores(query_bhtk, end_2k[None, None])
+def _with_positions(score_bhtu, query_bhtk, table, start):
+    """Adds what the distance between query and key does to their score.
 
-    @jax.checkpoint
-    def column(running, step):
-        index, key_bhuk, value_bhuk, least_b1u1 = step
-        score_bhtu = attention.scores(query_bhtk, key_bhuk)
-        if table is not None:
-            first = index * columns - start
-            score_bhtu = _with_positions(score_bhtu, query_bhtk, end_bht2, table, first)
-        least_b11u = least_b1u1.swapaxes(2, 3)
-        score_bhtu = jnp.where(least_b11u == 0, score_bhtu, least_b11u)
-        factor_bhtu = drop and drop.folded(index).factor(score_bhtu.shape)
-        return _read(running, score_bhtu, value_bhuk, factor_bhtu), None
-
-    dtype = jnp.promote_types(query_bhtk.dtype, jnp.float32)
-    nothing_bht = jnp.zeros(query_bhtk.shape[:3], dtype)
-    nothing_bhtk = jnp.zeros((*query_bhtk.shape[:3], column_n[1].shape[-1]), dtype)
-    running = _Running(nothing_bht - jnp.inf, nothing_bht, nothing_bhtk)
-    running, _ = lax.scan(column, running, (jnp.arange(len(column_n[0])), *column_n))
-    return running.mixed_bhtk / running.total_bht[..., None]
+    The ends of the table reach everywhere; on the band the difference to them is
+    added where it belongs.
+    """
+    queries, keys = score_bhtu.shape[2:]
+    rows = len(table.row_rk)
+    place_bhtr = attention.scores(query_bhtk, table.row_rk[None, None])
+    first_bht1, last_bht1 = place_bhtr[..., :1], place_bhtr[..., -1:]
+    is_left_r = jnp.arange(rows) < table.left
+    change_bhtr = place_bhtr - jnp.where(is_left_r, first_bht1, last_bht1)
+    query_t, key_u = start + jnp.arange(queries), jnp.arange(keys)
+    is_left_tu = key_u[None, :] < query_t[:, None]
+    score_bhtu += jnp.where(is_left_tu, first_bht1, last_bht1)
+    return _add_columns(score_bhtu, _slanted(change_bhtr), start - table.left)
 
 
-def _with_positions(score_bhtu, query_bhtk, end_bht2, table, first):
-    rows, columns = score_bhtu.shape[2:]
-    right = len(table.row_rk) - 1 - table.left
-    is_near = (first + columns - 1 > -table.left) & (first - (rows - 1) < right)
-
-    def near():
-        return score_bhtu + attention.relative_key_scores(
-            query_bhtk, table.row_rk, table.left, first, columns
-        )
-
-    def far():
-        left_bht, right_bht = end_bht2[..., 0], end_bht2[..., 1]
-        return score_bhtu + jnp.where(first > 0, right_bht, left_bht)[..., None]
-
-    return lax.cond(is_near, near, far)
+def _slanted(x_bhtr):
+    """Row t moved t columns to the right: [b, h, t, r] to [b, h, t, t - 1 + r]."""
+    *outer, rows, columns = x_bhtr.shape
+    padded = jnp.pad(x_bhtr, ((0, 0),) * 3 + ((0, rows),))
+    width = rows - 1 + columns
+    # Rows that are read one number too short begin one number earlier each.
+    flat = padded.reshape(*outer, -1)[..., : rows * width]
+    return flat.reshape(*outer, rows, width)
 
 
-def _read(running, score_bhtu, value_bhuk, factor_bhtu):
-    """Adds a block of keys to the softmax of a row."""
+def _add_columns(score_bhtu, band_bhtu, start):
+    """Adds a band to the columns from `start` on, but for those that do not exist."""
+    width, columns = band_bhtu.shape[3], score_bhtu.shape[3]
+    inside = jnp.clip(start, 0, columns - width)
+    padded_bhtu = jnp.pad(band_bhtu, ((0, 0),) * 3 + ((width, width),))
+    band_bhtu = lax.dynamic_slice_in_dim(
+        padded_bhtu, width + inside - start, width, axis=3
+    )
+    old_bhtu = lax.dynamic_slice_in_dim(score_bhtu, inside, width, axis=3)
+    return lax.dynamic_update_slice_in_dim(
+        score_bhtu, old_bhtu + band_bhtu, inside, axis=3
+    )
+
+
+def _mixed(score_bhtu, value_bhuk, drop):
+    """The values, weighed by the softmax of the scores."""
     # The result does not depend on what is subtracted, so neither do its gradients.
-    top_bht = lax.stop_gradient(jnp.maximum(running.top_bht, score_bhtu.max(axis=-1)))
-    weight_bhtu = jnp.exp(score_bhtu - top_bht[..., None])
-    shrink_bht = jnp.exp(running.top_bht - top_bht)
-    total_bht = running.total_bht * shrink_bht + weight_bhtu.sum(axis=-1)
-    if factor_bhtu is not None:
-        weight_bhtu = weight_bhtu * factor_bhtu
+    top_bht1 = lax.stop_gradient(score_bhtu.max(axis=-1, keepdims=True))
+    weight_bhtu = jnp.exp(score_bhtu - top_bht1)
+    total_bht1 = weight_bhtu.sum(axis=-1, keepdims=True)
+    if drop:
+        weight_bhtu = weight_bhtu * drop.factor(weight_bhtu.shape)
     mixed_bhtk = jnp.einsum(
         "bhtu,bhuk->bhtk",
         weight_bhtu.astype(value_bhuk.dtype),
         value_bhuk,
-        preferred_element_type=running.mixed_bhtk.dtype,
+        preferred_element_type=weight_bhtu.dtype,
     )
-    return _Running(
-        top_bht,
-        total_bht,
-        running.mixed_bhtk * shrink_bht[..., None] + mixed_bhtk,
-    )
+    return mixed_bhtk / total_bht1
 
 
-def split_blocks(x_bhtk, size, fill=0):
-    """[b, h, t, k] to [n, b, h, size, k], filled up at the end."""
+def split_blocks(x_bhtk, size):
+    """[b, h, t, k] to [n, b, h, size, k], filled up with zeros at the end."""
     batch, heads, frames, width = x_bhtk.shape
-    pads = ((0, 0), (0, 0), (0, -frames % size), (0, 0))
-    padded = jnp.pad(x_bhtk, pads, constant_values=fill)
+    padded = jnp.pad(x_bhtk, ((0, 0), (0, 0), (0, -frames % size), (0, 0)))
     blocks = padded.reshape(batch, heads, -1, size, width)
     return jnp.moveaxis(blocks, 2, 0)
