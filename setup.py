@@ -16,11 +16,22 @@ CORE = [
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
     "soundfile>=0.13",
+    "soxr>=0.5",
     "tensorboardX>=2.6.5",
     "tqdm>=4.66",
     "tyro>=1.0",
 ]
-TEST = ["hypothesis", "pytest>=8", "pytest-timeout", "ruff>=0.9", "safetensors>=0.5"]
+# libespeak-ng in this wheel is GPL-3.0-or-later; it is loaded at run time, and what it
+# speaks is not covered.
+TTS = ["espeakng-loader>=0.2.4"]
+TEST = [
+    *TTS,
+    "hypothesis",
+    "pytest>=8",
+    "pytest-timeout",
+    "ruff>=0.9",
+    "safetensors>=0.5",
+]
 
 setup(
     name="distill_jax",
@@ -35,6 +46,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
+        "tts": TTS,
         "test": TEST,
         # Oracles for the parity tests and the benchmarks, pinned so that a
         # difference is ours and not a new release's.

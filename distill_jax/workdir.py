@@ -7,6 +7,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+SETTINGS = "settings.json"
+
 # Settings that may change between two starts of one run: they say how long, how
 # often and on what it runs, not what is learnt at a step. `steps` bends the rest of
 # the learning-rate curve; to train longer is worth it.
@@ -89,6 +91,33 @@ def keep_config(workdir, config, resuming):
                 ", ".join(_lines(changes)),
             )
     write_json(workdir / "config.json", config)
+
+
+def keep_settings(out, settings, what):
+    """Writes what the files of a folder are, or refuses a folder that holds others.
+
+    Args:
+      out: the folder, made if missing.
+      settings: what decides them, JSON values.
+      what: what the files are, such as "features".
+
+    Raises:
+      ValueError: the folder was begun with other settings; they are named.
+    """
+    path = Path(out) / SETTINGS
+    if path.exists():
+        old = json.loads(path.read_text("utf-8"))
+        changed = [
+            f"  {name}: {old.get(name)!r} there, {settings.get(name)!r} now"
+            for name in sorted(old.keys() | settings.keys())
+            if old.get(name) != settings.get(name)
+        ]
+        if changed:
+            raise ValueError(
+                "\n".join([f"{out} holds other {what}; choose another:", *changed])
+            )
+    Path(out).mkdir(parents=True, exist_ok=True)
+    write_json(path, settings)
 
 
 def _refuse(changes, workdir):

@@ -28,13 +28,15 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 EVERYWHERE = {"jax", "flax", "numpy", "optax"}
 HOME = {
     "absl": {"main", "data.pipeline"},  # Grain's workers read absl's flags
+    "espeakng_loader": {"data.espeak"},
     "grain": {"data.pipeline"},
-    "librosa": {"audio.files", "audio.descriptors"},
+    "librosa": {"audio.descriptors"},
     "matplotlib": {"report.plots"},
     "ml_collections": {"main", "checkpoints"},
     "orbax": {"checkpoints"},
     "scipy": {"data.sounds", "sound_analysis"},
     "soundfile": {"audio.files"},
+    "soxr": {"audio.files"},
     "tensorboardX": {"metrics"},
     "tqdm": {"progress"},
     "tyro": {"cli"},

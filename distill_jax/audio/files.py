@@ -10,9 +10,9 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-import librosa
 import numpy as np
 import soundfile
+import soxr
 
 from distill_jax.audio import containers
 
@@ -81,23 +81,35 @@ def read(path, rate_hz):
     Raises:
       ValueError: not a sound file, damaged, truncated or without a sample.
       OSError: the file cannot be opened.
-
-    Source: resampling by libsoxr, "HQ" (band-limited, passband to 0.91 Nyquist).
     """
     with _opened(path) as sound:
         found_hz = sound.samplerate
         parts = [block_sc.mean(axis=1) for block_sc in _blocks(sound, path)]
     if not parts:
         raise ValueError(f"{path} holds no samples; remove it")
-    audio_s = np.concatenate(parts)
+    return resample(np.concatenate(parts), found_hz, rate_hz)
+
+
+def resample(audio_s, found_hz, rate_hz):
+    """Audio at another rate; at the same rate as it is.
+
+    Args:
+      audio_s: float32 [s].
+      found_hz: its sampling rate.
+      rate_hz: sampling rate of the result.
+
+    Returns:
+      float32 [s].
+
+    Source: libsoxr, "HQ" (band-limited, passband to 0.91 Nyquist).
+    """
     if found_hz == rate_hz:
         return audio_s
     size = length(len(audio_s), found_hz, rate_hz)
-    audio_s = librosa.resample(
-        audio_s, orig_sr=found_hz, target_sr=rate_hz, res_type="soxr_hq"
-    )
-    # librosa rounds the length in floating point, which may add a sample.
-    return librosa.util.fix_length(audio_s, size=size)
+    audio_s = soxr.resample(audio_s, found_hz, rate_hz, "HQ")
+    # soxr rounds the length to the nearest.
+    missing = np.zeros(max(0, size - len(audio_s)), audio_s.dtype)
+    return np.concatenate([audio_s, missing])[:size]
 
 
 def length(frames, found_hz, rate_hz):

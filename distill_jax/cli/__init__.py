@@ -203,6 +203,41 @@ class Stats(NamedTuple):
     batch_seconds: float = 60.0
 
 
+class Speak(NamedTuple):
+    """Makes the sounds of a wake word from its text: many voices, near misses, others.
+
+    Needs the extra `tts`: libespeak-ng is GPL-3.0-or-later and loaded at run time; the
+    sounds are not covered. Example: distill-jax speak "hey jarvis" --n 2000 --out word
+
+    Attributes:
+      text: The word or phrase.
+      out: Folder with a subfolder for each label, and manifest.jsonl; the same command
+        goes on where it was left, and a greater number adds to it.
+      n: Clips of the phrase.
+      near_misses: Clips of phrases a phoneme or two away, or of a part; half of --n if
+        not given.
+      others: Clips of other words; as many as --n if not given.
+      negatives: Text file, a line each of what other words are; else built-in English.
+      language: Of the text, as espeak-ng calls it: en, en-us, de, fr, …
+      accents: Voices of other languages that say the phrase nearly alike speak, too.
+      label: Folder of the phrase; its words joined with _ if not given.
+      seed: Another one makes other clips.
+      format: Of the sounds, 16 kHz.
+    """
+
+    text: Annotated[str, Positional, arg(metavar="TEXT")]
+    out: Path
+    n: Annotated[int, arg(aliases=["-n"])] = 2000
+    near_misses: int | None = None
+    others: int | None = None
+    negatives: Path | None = None
+    language: str = "en"
+    accents: bool = True
+    label: str = ""
+    seed: int = 0
+    format: Format = "wav"
+
+
 Verb = (
     Annotated[Reconstruct, subcommand("reconstruct")]
     | Annotated[Generate, subcommand("generate")]
@@ -213,6 +248,7 @@ Verb = (
     | Annotated[Verify, subcommand("verify")]
     | Annotated[Extract, subcommand("extract")]
     | Annotated[Stats, subcommand("stats")]
+    | Annotated[Speak, subcommand("speak")]
 )
 
 
@@ -223,6 +259,7 @@ HOME = {
     "Verify": "tensors",
     "Extract": "encoders",
     "Stats": "encoders",
+    "Speak": "speech",
 }
 
 

@@ -4,7 +4,7 @@ import hashlib
 import math
 from pathlib import Path
 
-from distill_jax import folders, progress, semantic, train
+from distill_jax import folders, progress, semantic, train, workdir
 from distill_jax.cli.targets import with_targets
 from distill_jax.cli.usage import require, told
 from distill_jax.semantic import extraction
@@ -23,7 +23,7 @@ def extract(options):
             stats = semantic.read(options.stats, encoder.width)
     target_of = dict(pairs)
     with told(OSError, ValueError):
-        extraction.keep_settings(options.out, settings_of(options, encoder))
+        workdir.keep_settings(options.out, settings_of(options, encoder), "features")
     todo = [path for path, target in pairs if not target.exists()]
     if len(todo) < len(pairs):
         print(f"{len(pairs) - len(todo)} of {len(pairs)} files are done already")

@@ -1,6 +1,5 @@
 """Files of sound to files of features, a batch at a time, where it was left off."""
 
-import json
 from pathlib import Path
 
 from distill_jax import weights, workdir
@@ -8,7 +7,6 @@ from distill_jax.audio import files
 from distill_jax.semantic import stats as statistics
 from distill_jax.semantic.encoder import encode
 
-SETTINGS = "settings.json"
 INDEX = "index.json"
 
 
@@ -56,32 +54,6 @@ def batches(samples, batch_seconds, encoder):
         else:
             made.append([path])
     return made
-
-
-def keep_settings(out, settings):
-    """Writes what the features are, or refuses a folder that holds others.
-
-    Args:
-      out: the folder.
-      settings: what decides them, JSON values.
-
-    Raises:
-      ValueError: the folder was begun with other settings; they are named.
-    """
-    path = Path(out) / SETTINGS
-    if path.exists():
-        old = json.loads(path.read_text("utf-8"))
-        changed = [
-            f"  {name}: {old.get(name)!r} there, {settings.get(name)!r} now"
-            for name in sorted(old.keys() | settings.keys())
-            if old.get(name) != settings.get(name)
-        ]
-        if changed:
-            raise ValueError(
-                "\n".join([f"{out} holds other features; choose another:", *changed])
-            )
-    Path(out).mkdir(parents=True, exist_ok=True)
-    workdir.write_json(path, settings)
 
 
 def extract(encoder, groups, target_of, stats=None):
