@@ -10,6 +10,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from distill_jax import cli
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 
@@ -20,3 +22,20 @@ def recordings():
     if not RECORDINGS.is_dir():
         pytest.skip(f"no real recordings at {RECORDINGS}")
     return RECORDINGS
+
+
+@pytest.fixture
+def call(capsys):
+    """Calls the command: its status, what it says, what it complains about."""
+
+    def call(*arguments):
+        status = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            status = stop.code
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return status, said.out, said.err
+
+    return call

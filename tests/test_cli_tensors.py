@@ -5,7 +5,7 @@ import pytest
 import tiny_encoder
 from tiny_encoder import CHECKPOINT
 
-from distill_jax import cli, weights
+from distill_jax import weights
 from distill_jax.cli import tensors
 
 
@@ -17,23 +17,6 @@ def saved(tmp_path):
     tree = tiny_encoder.variables(layers=3)
     weights.export(path, tree, CHECKPOINT, config, 500)
     return path
-
-
-@pytest.fixture
-def call(capsys):
-    """Calls the command: its status, what it says, what it complains about."""
-
-    def call(*arguments):
-        status = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = stop.code
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return status, said.out, said.err
-
-    return call
 
 
 def test_inspect_tells_the_model_the_sizes_and_the_tree(call, saved):
@@ -121,6 +104,16 @@ def test_convert_then_verify_tell_the_rounding(call, saved, tmp_path):
         f"{count} tensors: {count} the same, 0 further apart than 0\n",
     )
     assert call("convert", saved, out)[0] == 2
+
+
+def test_convert_reports_as_json(call, saved, tmp_path):
+    out = tmp_path / "out"
+    facts = json.loads(call("convert", saved, out, "--dtype", "float16", "--json")[1])
+    assert facts["source"] == str(saved)
+    assert facts["written"] == sorted(path.name for path in out.iterdir())
+    arrays = weights.read(out)
+    assert facts["bytes"] == sum(array.nbytes for array in arrays.values())
+    assert {each["dtype"] for each in facts["tensors"]} == {"F16", "I64"}
 
 
 def test_verify_reports_as_json(call, saved, tmp_path):

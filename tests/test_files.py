@@ -210,3 +210,10 @@ def test_nan_is_reported_and_does_not_hide_the_peak(tmp_path):
     soundfile.write(tmp_path / "a.wav", audio_s, RATE, subtype="FLOAT")
     found = files.probe(tmp_path / "a.wav")
     assert (found.finite, found.peak) == (False, 0.5)
+
+
+def test_the_header_promises_what_decodes(tmp_path, audio_s):
+    for suffix, subtype in FORMATS[:5]:
+        path = sound(tmp_path, audio_s, suffix, subtype)
+        probe = files.probe(path)
+        assert files.promised(path) == (probe.frames, probe.rate_hz)

@@ -1,39 +1,18 @@
 import json
 
-import jax
 import numpy as np
 import pytest
 import tiny_speech
+from tiny_extraction import BERT, PREPROCESSOR, save_model, voice
 
-from distill_jax import cli, semantic, weights
+from distill_jax import semantic, weights
 from distill_jax.audio import files, kaldi
-from distill_jax.models import hf
+from distill_jax.semantic import extraction
+from distill_jax.semantic.encoder import bucket
 
 RATE_HZ = 16_000
-BERT = {**tiny_speech.BERT, "feature_projection_input_dim": 160}
 # 20 samples a frame, as the convolutions of the tiny model have it.
 WAVE = {**tiny_speech.WAVE, "feat_extract_norm": "layer", "conv_bias": True}
-PREPROCESSOR = {"sampling_rate": RATE_HZ, "padding_value": 1, "stride": 2}
-
-
-def voice(seed, samples):
-    rng = np.random.default_rng(seed)
-    loud_s = 0.02 + np.square(np.sin(np.arange(samples) / 2300 + seed))
-    return np.float32(0.1 * rng.normal(size=samples) * loud_s)
-
-
-def save_model(folder, config, preprocessor):
-    """Random weights, large enough that a wrong one shows."""
-    rng = np.random.default_rng(1)
-    shapes = semantic.template(config)
-    variables = jax.tree.map(
-        lambda leaf: np.float32(rng.normal(0, 0.2, leaf.shape)), shapes
-    )
-    checkpoint = hf.MODELS[config["model_type"]].checkpoint
-    weights.export(folder, variables, checkpoint, config)
-    if preprocessor is not None:
-        (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +30,6 @@ def corpus(tmp_path_factory):
         files.write(path, voice(number, samples), RATE_HZ, {})
     files.write(root / "fast.flac", voice(9, 24_000), 48_000, {})
     return root
-
-
-@pytest.fixture
-def call(capsys):
-    """Calls the command: its status, what it says, what it complains about."""
-
-    def call(*arguments):
-        status = 0
-        try:
-            cli.main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            status = stop.code
-        said = capsys.readouterr()
-        assert "Traceback" not in said.err
-        return status, said.out, said.err
-
-    return call
 
 
 def extracted(folder):
@@ -167,6 +129,69 @@ def test_extract_notices_other_weights(corpus, tmp_path, call):
     )
     status, _, told = call(*command)
     assert status == 2 and "model:" in told
+
+
+def test_report_tells_what_was_done(model, corpus, tmp_path, call):
+    out, path = tmp_path / "out", tmp_path / "made/report.json"
+    command = ["--model", model, "--layer", 1, "--report", path, "--dtype", "bfloat16"]
+    (tmp_path / "bad.wav").write_bytes(b"RIFF and nothing more")
+    sources = [corpus / "speaker_0", tmp_path / "bad.wav"]
+    assert call("extract", *sources, *command, "--out", out)[0] == 2
+    report = json.loads(path.read_text())
+    assert report["encoder"] == "Wav2Vec2Bert" and report["layer"] == 1
+    assert report["dtype"] == "bfloat16" and len(report["devices"]) == 8
+    assert report["weights"]["cast"].keys() == {"F32 -> bfloat16"}
+    assert (report["written"], report["done_before"]) == (3, 0)
+    assert report["frames"] == sum(map(len, extracted(out).values()))
+    assert list(report["skipped"]) == [str(tmp_path / "bad.wav")]
+    assert call("extract", *sources, *command, "--out", out)[0] == 2
+    assert json.loads(path.read_text())["done_before"] == 3
+    stats = ["--out", tmp_path / "stats.safetensors"]
+    status, _, told = call("stats", *sources, *command, *stats)
+    assert status == 2 and "bad.wav" in told and not stats[1].exists()
+    assert call("stats", sources[0], *command, *stats)[0] == 0
+    assert json.loads(path.read_text())["frames"] == report["frames"]
+
+
+def test_bfloat16_is_near_float32(model):
+    clips = [voice(0, 9000), voice(1, 5000)]
+    whole = semantic.encode(semantic.load(model, 2), clips)
+    half = semantic.encode(semantic.load(model, 2, "bfloat16"), clips)
+    for whole_td, half_td in zip(whole, half, strict=True):
+        error = np.abs(half_td - whole_td).mean() / np.abs(whole_td).mean()
+        assert half_td.dtype == np.float32 and 1e-4 < error < 0.05
+
+
+def test_files_are_decoded_once(model, corpus, tmp_path, call, monkeypatch):
+    decoded, blocks = [], files._blocks
+
+    def counted(sound, path):
+        decoded.append(path)
+        return blocks(sound, path)
+
+    monkeypatch.setattr(files, "_blocks", counted)
+    command = ["extract", corpus, "--model", model, "--layer", 0, "--out", tmp_path]
+    status, _, told = call(*command)
+    assert status == 0 and "encoding: 100%" in told and "6/6" in told
+    assert len(decoded) == 6 == len(set(decoded))
+
+
+def test_batches_are_of_similar_length_and_bounded(model):
+    encoder = semantic.load(model, 0)
+    rng = np.random.default_rng(0)
+    samples = {f"{n}": int(rng.integers(600, 200_000)) for n in range(100)}
+    made = extraction.batches(samples, 2.0, encoder)
+    assert sorted(path for group in made for path in group) == sorted(samples)
+    assert len(made) < 70
+    for group in made:
+        longest = max(samples[path] for path in group)
+        assert 2 * min(samples[path] for path in group) >= longest
+        assert len(group) * longest <= 8 * 2.0 * RATE_HZ or len(group) == 1
+    # Few shapes to compile, little padding.
+    lengths = np.arange(1, 3000)
+    padded = np.array(list(map(bucket, lengths)))
+    assert (padded >= lengths).all() and len(set(padded)) < 60
+    assert (padded[200:] / lengths[200:]).max() < 1.125
 
 
 def test_extract_leaves_out_bad_files_and_names_them(model, corpus, tmp_path, call):

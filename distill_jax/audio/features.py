@@ -68,11 +68,23 @@ def mel_blocks(mel):
     Returns:
       Pairs of a slice of bins and the filters there, numpy float32 [bins, bands].
     """
-    filter_kf = mel_filters(mel)
     centre_f = band_edges_hz(mel.rate_hz, mel.mels)[1:-1]
     end_hz = np.linspace(0, mel.rate_hz / 2, BLOCKS + 1)[1:-1]
+    return blocks(mel_filters(mel), np.searchsorted(centre_f, end_hz))
+
+
+def blocks(filter_kf, cuts):
+    """Cuts filters into runs of neighbouring bands and the bins they cover.
+
+    Args:
+      filter_kf: [bins, bands].
+      cuts: bands before which to cut, ascending.
+
+    Returns:
+      Pairs of a slice of bins and the filters there, [bins, bands].
+    """
     made = []
-    for part_kf in np.split(filter_kf, np.searchsorted(centre_f, end_hz), axis=1):
+    for part_kf in np.split(filter_kf, cuts, axis=1):
         if part_kf.size:
             # Bands so narrow that they hold no bin take the first, at weight 0.
             used_k = np.flatnonzero(part_kf.any(axis=1))

@@ -68,6 +68,17 @@ def probe(path):
         )
 
 
+def promised(path):
+    """Samples per channel and rate in Hz that a file's header promises.
+
+    Raises:
+      ValueError: not a sound file, or shorter than it promises.
+      OSError: the file cannot be opened.
+    """
+    with _opened(path) as sound:
+        return sound.frames, sound.samplerate
+
+
 def read(path, rate_hz):
     """Reads a file as mono at a wanted rate, at the level it was recorded.
 

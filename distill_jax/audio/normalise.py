@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distill_jax.audio import preprocessor
+
 VARIANCE_FLOOR = 1e-7
-INERT = {
-    "feature_extractor_type",
-    "processor_class",
-    "feature_size",
-    "padding_side",
-    "tokenizer_class",
-    "auto_map",
+SETTINGS = {
+    "sampling_rate": "rate_hz",
+    "do_normalize": "normalise",
+    "return_attention_mask": "masked",
+    "padding_value": "padding_value",
 }
 
 
@@ -46,25 +46,7 @@ def from_preprocessor(settings):
       ValueError: it is of another kind, or has settings that are not handled; all of
         them are named.
     """
-    kind = settings.get("feature_extractor_type", "Wav2Vec2FeatureExtractor")
-    if kind != "Wav2Vec2FeatureExtractor":
-        raise ValueError(
-            f"the preprocessor is a {kind}, expected Wav2Vec2FeatureExtractor; "
-            "Wav2Vec2-BERT checkpoints take `kaldi.from_preprocessor`"
-        )
-    names = {
-        "sampling_rate": "rate_hz",
-        "do_normalize": "normalise",
-        "return_attention_mask": "masked",
-        "padding_value": "padding_value",
-    }
-    unknown = sorted(settings.keys() - names.keys() - INERT)
-    if unknown or settings.get("padding_side", "right") != "right":
-        raise ValueError(
-            f"preprocessor settings that are not handled: {unknown or 'padding_side'}; "
-            f"expected some of {sorted(names)}"
-        )
-    known = {names[name]: settings[name] for name in names.keys() & settings.keys()}
+    known = preprocessor.known(settings, "Wav2Vec2FeatureExtractor", SETTINGS)
     # The class's own default, which a file that is silent about it means.
     return Waveform(**{"masked": False, **known})
 

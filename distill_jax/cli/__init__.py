@@ -129,12 +129,14 @@ class Convert(NamedTuple):
       out: Folder for the result, empty or not there yet.
       dtype: Of all floating-point tensors; keep leaves each as it is.
       shard_gb: Most that one file holds, in GB; more goes to several and an index.
+      json: Every fact on the result as JSON.
     """
 
     source: Annotated[Path, Positional, arg(metavar="SRC")]
     out: Annotated[Path, Positional, arg(metavar="OUT")]
     dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
     shard_gb: float = 5.0
+    json: bool = False
 
 
 class Verify(NamedTuple):
@@ -164,21 +166,26 @@ class Extract(NamedTuple):
     Attributes:
       files: Sound files, and folders to search for them.
       model: Folder with config.json and safetensors.
-      out: Folder for the results, one .safetensors a file, and an index; the same
-        command goes on where it was left.
+      out: Folder for the results and their index; the same command goes on where it
+        was left.
+      store: A .safetensors for every sound, or files of 256 MB that hold many.
       layer: 17 is what the 17th layer gives, 0 what the first one takes.
       stats: File with mean and var (or std) to normalise with; see `stats`.
       dtype: Of weights and activations.
-      batch_seconds: Sound that is encoded at a time; less takes less memory.
+      batch_seconds: Sound that is encoded at a time, on each device; less takes less
+        memory.
+      report: JSON file to write what was done to.
     """
 
     files: Annotated[tuple[Path, ...], Positional, arg(metavar="FILES")]
     model: Path
     out: Path = Path("features")
+    store: Literal["files", "shards"] = "files"
     layer: int = 17
     stats: Path | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
     batch_seconds: float = 60.0
+    report: Path | None = None
 
 
 class Stats(NamedTuple):
@@ -192,7 +199,9 @@ class Stats(NamedTuple):
       out: The .safetensors file to write.
       layer: As for `extract`.
       dtype: Of weights and activations.
-      batch_seconds: Sound that is encoded at a time; less takes less memory.
+      batch_seconds: Sound that is encoded at a time, on each device; less takes less
+        memory.
+      report: JSON file to write what was done to.
     """
 
     files: Annotated[tuple[Path, ...], Positional, arg(metavar="FILES")]
@@ -201,6 +210,7 @@ class Stats(NamedTuple):
     layer: int = 17
     dtype: Literal["float32", "bfloat16"] = "float32"
     batch_seconds: float = 60.0
+    report: Path | None = None
 
 
 class Speak(NamedTuple):

@@ -2,18 +2,20 @@
 
 import hashlib
 import math
+import time
 from pathlib import Path
 
 from distill_jax import folders, progress, semantic, train, workdir
 from distill_jax.cli.targets import with_targets
-from distill_jax.cli.usage import require, told
-from distill_jax.semantic import extraction
+from distill_jax.cli.usage import UsageError, require, told
+from distill_jax.semantic import extraction, store
 
 
 def extract(options):
     """Writes the features of every file, going on where it was left."""
+    begun = time.perf_counter()
     check(options)
-    pairs = with_targets(options.files, options.out, "safetensors")
+    name_of = names(options)
     encoder = opened(options)
     stats = None
     if options.stats is None:
@@ -21,51 +23,110 @@ def extract(options):
     else:
         with told(OSError, ValueError):
             stats = semantic.read(options.stats, encoder.width)
-    target_of = dict(pairs)
     with told(OSError, ValueError):
         workdir.keep_settings(options.out, settings_of(options, encoder), "features")
-    todo = [path for path, target in pairs if not target.exists()]
-    if len(todo) < len(pairs):
-        print(f"{len(pairs) - len(todo)} of {len(pairs)} files are done already")
-    samples, problems = semantic.lengths(todo, encoder.rate_hz)
-    groups = extraction.batches(samples, options.batch_seconds, encoder)
-    found = semantic.extract(encoder, groups, target_of, stats)
+        kept = store.STORES[options.store](options.out)
+    todo = [path for path, name in name_of.items() if kept.place(name) is None]
+    if len(todo) < len(name_of):
+        print(f"{len(name_of) - len(todo)} of {len(name_of)} files are done already")
+    skipped, frames = {}, 0
     with told(OSError):
-        problems += walk(found, len(samples), "extracting")
-        extraction.write_index(options.out, target_of)
-    print(options.out / extraction.INDEX)
-    require(not problems, "\n  ".join(["these were left out:", *problems]))
+        try:
+            for path, feature_td in walk(encoder, todo, options, skipped, stats):
+                kept.put(name_of[path], feature_td)
+                frames += len(feature_td)
+        finally:
+            # Also when it is interrupted.
+            kept.flush()
+            store.write_index(kept, name_of)
+        print(options.out / store.INDEX)
+        about = {"store": options.store, "stats": options.stats and str(options.stats)}
+        about |= {"done_before": len(name_of) - len(todo)}
+        about |= {"written": len(todo) - len(skipped), "frames": frames}
+        report(options, encoder, skipped, begun, about)
+    require(not skipped, "\n  ".join(["these were left out:", *skipped.values()]))
 
 
 def stats(options):
     """Measures mean and variance of the features of a corpus."""
+    begun = time.perf_counter()
     check(options)
     require(
         options.out.suffix == ".safetensors",
         f"--out is {options.out}, expected a name that ends in .safetensors",
     )
-    sources = [path for path, _ in with_targets(options.files, Path(), "safetensors")]
+    sources = list(names(options))
     encoder = opened(options)
-    samples, problems = semantic.lengths(sources, encoder.rate_hz)
-    require(not problems, "\n  ".join(["these cannot be measured:", *problems]))
-    groups = extraction.batches(samples, options.batch_seconds, encoder)
+    skipped = {}
+    walked = walk(encoder, sources, options, skipped)
     with told(OSError, ValueError):
-        with progress.bar(groups, "measuring", unit="batch") as bar:
-            features = (
-                feature_td
-                for group in bar
-                for feature_td in extraction.features(encoder, group)
-            )
-            tensors, frames = semantic.measure(features)
+        tensors, frames = measured(walked, skipped)
         about = {"layer": options.layer, "frames": frames, "files": len(sources)}
+        report(options, encoder, skipped, begun, about)
+        lines = ["these cannot be measured, so nothing is:", *skipped.values()]
+        require(not skipped, "\n  ".join(lines))
         semantic.write(options.out, tensors, about)
     print(f"{options.out}: mean and var of {frames} frames of {len(sources)} files")
 
 
-def walk(found, total, title):
-    """What was wrong with files, as they go by on a progress bar."""
-    with progress.bar(found, title, total=total, unit="file") as bar:
-        return [problem for _, problem in bar if problem]
+def measured(walked, skipped):
+    """Mean and variance, and of how many frames."""
+    try:
+        return semantic.measure(feature_td for _, feature_td in walked)
+    except ValueError as error:
+        raise UsageError("\n  ".join([str(error), *skipped.values()])) from error
+
+
+def names(options):
+    """{path of a sound: its name in a store}, each a different one."""
+    pairs = with_targets(options.files, Path(), "safetensors")
+    return {path: target.with_suffix(path.suffix).as_posix() for path, target in pairs}
+
+
+def walk(encoder, paths, options, skipped, stats=None):
+    """Features of files as they go by on a progress bar.
+
+    Args:
+      encoder: `Encoder`.
+      paths: of sounds.
+      options: with `batch_seconds`.
+      skipped: gets {path: what is wrong} of those that have no features.
+      stats: `Stats` to normalise with.
+
+    Yields:
+      A path and float32 [frames, width].
+    """
+    samples, problems = semantic.lengths(paths, encoder.rate_hz)
+    skipped |= problems
+    groups = extraction.batches(samples, options.batch_seconds, encoder)
+    found = semantic.extract(encoder, groups, stats)
+    with progress.bar(found, "encoding", total=len(samples), unit="file") as bar:
+        for path, feature_td, problem in bar:
+            if problem is None:
+                yield path, feature_td
+            else:
+                skipped[path] = problem
+
+
+def report(options, encoder, skipped, begun, about):
+    """Writes what was done as JSON, where that is asked for."""
+    if options.report is None:
+        return
+    facts = {
+        "model": str(options.model),
+        "encoder": type(encoder.module).__name__,
+        "layer": encoder.layer,
+        "width": encoder.width,
+        "dtype": options.dtype,
+        "input": encoder.form._asdict(),
+        "devices": list(map(str, encoder.mesh.devices.flat)),
+        "weights": encoder.report._asdict(),
+        **about,
+        "skipped": {str(path): why for path, why in skipped.items()},
+        "seconds": round(time.perf_counter() - begun, 3),
+    }
+    options.report.parent.mkdir(parents=True, exist_ok=True)
+    workdir.write_json(options.report, facts)
 
 
 def check(options):
@@ -94,6 +155,7 @@ def settings_of(options, encoder):
         "layer": options.layer,
         "dtype": options.dtype,
         "stats": options.stats and digest(options.stats),
+        "store": options.store,
     }
 
 

@@ -59,8 +59,13 @@ def convert(options):
     with told(OSError, ValueError):
         most = max(1, int(options.shard_gb * 1e9))
         names = converting.convert(options.source, options.out, dtype, most)
-    for name in names:
-        print(options.out / name)
+        contents = folder.read(options.out)
+    if options.json:
+        about = {"source": str(options.source), "written": names}
+        print(json.dumps(about | _facts(contents), indent=1))
+    else:
+        for name in names:
+            print(options.out / name)
 
 
 def verify(options):

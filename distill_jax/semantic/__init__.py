@@ -3,12 +3,14 @@
 from distill_jax.semantic.encoder import Encoder, encode, load, template
 from distill_jax.semantic.extraction import extract, lengths
 from distill_jax.semantic.stats import Stats, measure, normalise, read, write
+from distill_jax.semantic.store import find
 
 __all__ = [
     "Encoder",
     "Stats",
     "encode",
     "extract",
+    "find",
     "lengths",
     "load",
     "measure",

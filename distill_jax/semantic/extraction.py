@@ -1,32 +1,43 @@
 """Files of sound to files of features, a batch at a time, where it was left off."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from distill_jax import weights, workdir
 from distill_jax.audio import files
 from distill_jax.semantic import stats as statistics
 from distill_jax.semantic.encoder import encode
 
-INDEX = "index.json"
+
+class Outcome(NamedTuple):
+    """What became of a sound.
+
+    Attributes:
+      path: its file.
+      feature_td: float32 [frames, width], None where there are none.
+      problem: why there are none, or None.
+    """
+
+    path: Path
+    feature_td: Any
+    problem: str | None
 
 
 def lengths(sources, rate_hz):
-    """Samples of each file at a rate, of its header.
+    """Samples of each file at a rate, as its header promises; nothing is decoded.
 
     Args:
       sources: paths.
       rate_hz: samples per second.
 
     Returns:
-      {path: samples}, and a list of what is wrong with the others.
+      {path: samples}, and {path: what is wrong with it} of the others.
     """
-    samples, problems = {}, []
+    samples, problems = {}, {}
     for path in sources:
         try:
-            probe = files.probe(path)
-            samples[path] = files.length(probe.frames, probe.rate_hz, rate_hz)
+            samples[path] = files.length(*files.promised(path), rate_hz)
         except (OSError, ValueError) as error:
-            problems.append(str(error))
+            problems[path] = str(error)
     return samples, problems
 
 
@@ -35,14 +46,14 @@ def batches(samples, batch_seconds, encoder):
 
     Args:
       samples: {path: samples}.
-      batch_seconds: how much sound a batch holds, padding included; a longer file
-        is a batch of its own.
+      batch_seconds: how much sound a batch holds for each device, padding included;
+        a longer file is a batch of its own.
       encoder: `Encoder`.
 
     Returns:
       List of lists of paths.
     """
-    made, most = [], batch_seconds * encoder.rate_hz
+    made, most = [], batch_seconds * encoder.rate_hz * encoder.mesh.size
     for path in sorted(samples, key=lambda path: (-samples[path], str(path))):
         group = made[-1] if made else []
         longest = samples[group[0]] if group else 0
@@ -56,17 +67,16 @@ def batches(samples, batch_seconds, encoder):
     return made
 
 
-def extract(encoder, groups, target_of, stats=None):
-    """Encodes files and writes their features.
+def extract(encoder, groups, stats=None):
+    """Decodes and encodes files, each once.
 
     Args:
       encoder: `Encoder`.
       groups: from `batches`.
-      target_of: {path: path of the result}.
       stats: `Stats`; None leaves the features as they are.
 
     Yields:
-      For every file its path and None, or what is wrong with it.
+      `Outcome` of every file.
     """
     for group in groups:
         clips, problems = {}, {}
@@ -75,15 +85,14 @@ def extract(encoder, groups, target_of, stats=None):
                 clips[path] = files.read(path, encoder.rate_hz)
             except (OSError, ValueError) as error:
                 problems[path] = str(error)
+        yield from (Outcome(path, None, why) for path, why in problems.items())
         for path, feature_td in zip(clips, _encoded(encoder, clips), strict=True):
             if isinstance(feature_td, ValueError):
-                problems[path] = f"{path}: {feature_td}"
-                continue
-            if stats is not None:
-                feature_td = statistics.normalise(feature_td, stats)
-            target_of[path].parent.mkdir(parents=True, exist_ok=True)
-            weights.write(target_of[path], {"feature_td": feature_td})
-        yield from ((path, problems.get(path)) for path in group)
+                yield Outcome(path, None, f"{path}: {feature_td}")
+            elif stats is None:
+                yield Outcome(path, feature_td, None)
+            else:
+                yield Outcome(path, statistics.normalise(feature_td, stats), None)
 
 
 def _encoded(encoder, clips):
@@ -95,26 +104,3 @@ def _encoded(encoder, clips):
             return [error]
     # One of them is too short, or not as long as its header says.
     return [_encoded(encoder, {path: clip_s})[0] for path, clip_s in clips.items()]
-
-
-def features(encoder, group):
-    """Features of files, one after the other.
-
-    Raises:
-      ValueError: a file cannot be read or is too short.
-    """
-    clips = {path: files.read(path, encoder.rate_hz) for path in group}
-    for path, feature_td in zip(clips, _encoded(encoder, clips), strict=True):
-        if isinstance(feature_td, ValueError):
-            raise ValueError(f"{path}: {feature_td}") from feature_td
-        yield feature_td
-
-
-def write_index(out, target_of):
-    """Writes which features are of which file."""
-    entries = [
-        {"source": str(path), "features": target.relative_to(out).as_posix()}
-        for path, target in sorted(target_of.items(), key=lambda pair: str(pair[1]))
-        if target.exists()
-    ]
-    workdir.write_json(Path(out) / INDEX, entries)

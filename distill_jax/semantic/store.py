@@ -1,0 +1,130 @@
+"""Where features are kept: a file for every sound, or many to a file; found again."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from distill_jax import weights, workdir
+from distill_jax.weights import header, loading
+
+INDEX = "index.json"
+SHARD = "features-{:05d}.safetensors"
+FEATURES = "feature_td"
+MOST_BYTES = 256_000_000
+
+
+class Place(NamedTuple):
+    """Where the features of a sound are.
+
+    Attributes:
+      file: name of the safetensors file, in the folder.
+      tensor: its name there.
+    """
+
+    file: str
+    tensor: str
+
+
+class Files:
+    """A folder with a file for every sound."""
+
+    def __init__(self, out):
+        self.out = Path(out)
+
+    def place(self, name):
+        """`Place` of a sound, None where it has none yet."""
+        file = Path(name).with_suffix(".safetensors").as_posix()
+        return Place(file, FEATURES) if (self.out / file).exists() else None
+
+    def put(self, name, feature_td):
+        """Keeps the features of a sound."""
+        path = (self.out / name).with_suffix(".safetensors")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        weights.write(path, {FEATURES: feature_td})
+
+    def flush(self):
+        """Does nothing: all is written."""
+
+
+class Shards:
+    """A folder of files that hold many sounds each.
+
+    A file is written once it is full, whole or not at all, and what it holds is what
+    counts as done: a process that is killed loses the last, unwritten one.
+
+    Raises:
+      ValueError: a file that is there is damaged.
+    """
+
+    def __init__(self, out, most_bytes=MOST_BYTES):
+        self.out, self.most_bytes = Path(out), most_bytes
+        self.waiting, self.size, self.file_of = {}, 0, {}
+        for path in sorted(self.out.glob("features-*.safetensors")):
+            names = header.read_file(path).tensors
+            self.file_of |= dict.fromkeys(names, path.name)
+
+    def place(self, name):
+        """`Place` of a sound, None where it has none yet."""
+        file = self.file_of.get(name)
+        return file and Place(file, name)
+
+    def put(self, name, feature_td):
+        """Keeps the features of a sound, in memory until the file is full."""
+        if self.size + feature_td.nbytes > self.most_bytes:
+            self.flush()
+        self.waiting[name] = feature_td
+        self.size += feature_td.nbytes
+
+    def flush(self):
+        """Writes what waits."""
+        if self.waiting:
+            file = SHARD.format(len(set(self.file_of.values())) + 1)
+            self.out.mkdir(parents=True, exist_ok=True)
+            weights.write(self.out / file, self.waiting)
+            self.file_of |= dict.fromkeys(self.waiting, file)
+            self.waiting, self.size = {}, 0
+
+
+STORES = {"files": Files, "shards": Shards}
+
+
+def write_index(store, name_of):
+    """Writes which features are of which sound, beside those that it tells already.
+
+    Args:
+      store: `Files` or `Shards`.
+      name_of: {path of a sound: its name in the store}.
+    """
+    path = store.out / INDEX
+    entries = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    for source, name in name_of.items():
+        if place := store.place(name):
+            entries[str(source)] = place._asdict()
+    workdir.write_json(path, dict(sorted(entries.items())))
+
+
+def find(out, source):
+    """Features of one sound.
+
+    Args:
+      out: folder that `distill-jax extract` wrote.
+      source: path of the sound, as it was named then.
+
+    Returns:
+      float32 [frames, width].
+
+    Raises:
+      FileNotFoundError: the folder has no index.
+      ValueError: it has no features of that sound.
+    """
+    path = Path(out) / INDEX
+    entries = json.loads(path.read_text("utf-8"))
+    if str(source) not in entries:
+        raise ValueError(
+            f"{path} has {len(entries)} sounds and {source} is none of them; name it "
+            "as `extract` was told it"
+        )
+    place = Place(**entries[str(source)])
+    tensors = header.read_file(Path(out) / place.file).tensors
+    with loading.Reader() as reader:
+        return reader.read(tensors[place.tensor])
