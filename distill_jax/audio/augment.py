@@ -35,7 +35,7 @@ class Settings(NamedTuple):
     rate_hz: int = 16_000
     gain_db: float = 6.0
     shift_seconds: float = 0.1
-    speed_probability: float = 0.5
+    speed_probability: float = 0.25
     speed_change: float = 0.1
     room_probability: float = 0.25
     noise_probability: float = 0.8
