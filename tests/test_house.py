@@ -27,13 +27,14 @@ FLOORS = [
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 EVERYWHERE = {"jax", "flax", "numpy", "optax"}
 HOME = {
-    "absl": {"main", "data.pipeline"},  # Grain's workers read absl's flags
+    "absl": {"main", "data.stream"},  # Grain's workers read absl's flags
     "espeakng_loader": {"data.espeak"},
-    "grain": {"data.pipeline"},
+    "grain": {"data.stream"},
     "librosa": {"audio.descriptors"},
     "matplotlib": {"report.plots"},
     "ml_collections": {"main", "checkpoints"},
     "orbax": {"checkpoints"},
+    "pyroomacoustics": {"audio.rooms"},
     "scipy": {"data.sounds", "sound_analysis"},
     "soundfile": {"audio.files"},
     "soxr": {"audio.files"},
