@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import distill_jax
+from distill_jax import folders
 from distill_jax.audio import files
 
 FORMATS = [
@@ -86,7 +87,7 @@ def test_failed_write_keeps_the_old_file(tmp_path, audio_s):
     path = tmp_path / "a.wav"
     files.write(path, audio_s, RATE, {})
     before = path.read_bytes()
-    with pytest.raises(RuntimeError), files.replacing(path) as file:
+    with pytest.raises(RuntimeError), folders.replacing(path) as file:
         file.write(b"half")
         raise RuntimeError
     assert path.read_bytes() == before

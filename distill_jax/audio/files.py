@@ -5,8 +5,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
-import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +12,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from distill_jax import folders
 from distill_jax.audio import containers
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
@@ -178,7 +177,7 @@ def write(path, audio_s, rate_hz, settings):
                 f"{path}: the settings are {len(comment):,} bytes of JSON, more than "
                 f"a {kind} tag holds; write .flac or shorten them"
             )
-    with replacing(path) as file:
+    with folders.replacing(path) as file:
         file.write(data.getbuffer())
 
 
@@ -198,42 +197,6 @@ def read_settings(path):
             f"{path} holds no settings, its comment is {comment[:80]!r}; "
             "only files written by this package have them"
         ) from error
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """A binary file that appears under its name only when it is complete.
-
-    Args:
-      path: the file that is made or replaced.
-
-    Yields:
-      File open for writing, in the same folder under a hidden name.
-
-    Raises:
-      OSError: with the space left, where writing fails.
-    """
-    path = Path(path)
-    # Processes on several machines may write the same file.
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
-    try:
-        with open(part, "wb") as file:
-            yield file
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(error.errno, _unwritable(path, error), str(path)) from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _unwritable(path, error):
-    if not path.parent.is_dir():
-        return f"{error.strerror}; the folder {path.parent} is missing, make it first"
-    free = shutil.disk_usage(path.parent).free
-    return (
-        f"{error.strerror}; {free:,} bytes are free there: free some space, raise the "
-        "quota or choose another folder. Nothing half-written is left"
-    )
 
 
 def _steps(audio_s):

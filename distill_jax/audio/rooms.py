@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill_jax.audio import files
+from distill_jax import folders
 from distill_jax.progress import bar
 
 SOUND_M_S = 343.0
@@ -85,7 +85,7 @@ def responses(cache, settings=DEFAULT):
         path.parent.mkdir(parents=True, exist_ok=True)
         drawn = bar(draw(settings), "simulating rooms", unit="room")
         room_nr = np.stack([simulate(room, settings) for room in drawn])
-        with files.replacing(path) as file:
+        with folders.replacing(path) as file:
             np.save(file, room_nr)
     return np.load(path)
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from distill_jax import folders
 from distill_jax.audio import files
 from distill_jax.data import listing
 from distill_jax.progress import bar
@@ -266,6 +267,6 @@ def _load(record):
 
 
 def _rewrite(record, lines):
-    with files.replacing(record) as file:
+    with folders.replacing(record) as file:
         for line in lines:
             file.write(json.dumps(line).encode() + b"\n")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distill_jax import folders
 from distill_jax.audio import files
 from distill_jax.data import stream
 from distill_jax.data.manifest import threaded
@@ -227,5 +228,5 @@ def _prepare_one(item):
     audio_s = files.read(clip.path, rate_hz)
     if len(audio_s) != size:
         raise ValueError(f"{clip.path} changed since it was checked; start again")
-    with files.replacing(path) as file:
+    with folders.replacing(path) as file:
         np.save(file, audio_s)

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from distill_jax import workdir
+from distill_jax import folders, workdir
 from distill_jax.audio import files
 from distill_jax.data import espeak, speech
 
@@ -176,6 +176,6 @@ def _append(file, line):
 
 
 def _rewrite(path, lines):
-    with files.replacing(path) as file:
+    with folders.replacing(path) as file:
         for key in sorted(lines):
             file.write(_text(lines[key]).encode())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from distill_jax import folders
 from distill_jax.audio import files
 from distill_jax.data import pipeline, stream
 from distill_jax.data.labelled import mixture
@@ -191,7 +192,7 @@ def noise(corpus, split, recordings):
 def _write(path, sizes, corpus_files, rate_hz):
     pipeline.need_space(path.parent, sizes)
     todo = [(file.path, rate_hz) for file in corpus_files]
-    with files.replacing(path) as whole:
+    with folders.replacing(path) as whole:
         decoded = threaded(_decode, todo, "preparing audio")
         for file, size, audio_s in zip(corpus_files, sizes, decoded, strict=True):
             if len(audio_s) != size:
