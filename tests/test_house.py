@@ -20,7 +20,7 @@ FLOORS = [
     ("report", "checkpoints", "step"),
     ("train", "models", "data"),
     ("tasks",),
-    ("sound", "semantic"),
+    ("sound", "semantic", "student"),
     ("sound_report", "sound_analysis"),
     ("main", "cli"),
 ]

@@ -18,6 +18,7 @@ What is computed here is the float version of it.
 import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
