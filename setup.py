@@ -15,6 +15,7 @@ CORE = [
     "numpy>=2.0",
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
+    "pyroomacoustics>=0.10.1",
     "soundfile>=0.13",
     "tensorboardX>=2.6.5",
     "tqdm>=4.66",
@@ -38,7 +39,12 @@ setup(
         "test": TEST,
         # Oracles for the parity tests and the benchmarks, pinned so that a
         # difference is ours and not a new release's.
-        "parity": [*TEST, "torch==2.13.0", "transformers==5.23.0"],
+        "parity": [
+            *TEST,
+            "audiomentations==0.43.1",
+            "torch==2.13.0",
+            "transformers==5.23.0",
+        ],
     },
     entry_points={"console_scripts": ["distill-jax = distill_jax.cli:main"]},
     classifiers=[

@@ -1,8 +1,10 @@
 """Variations of recordings, drawn for every example from a seed of its own.
 
 What becomes of an example depends on its samples, its seed, the bank and the settings
-alone, not on the other examples of a batch; to the bit among batches of one size. Letters of the axes: b batch, s samples,
-t frames, f bands, n any list, r samples of a response, k FFT bins.
+alone, not on the other examples of a batch; to the bit among batches of one size.
+
+Letters of the axes: b batch, s samples, t frames, f bands, n any list, r samples of a
+response, k FFT bins.
 """
 
 import functools
@@ -260,7 +262,8 @@ def _stretches(uniform_nb, size, longest):
 
 
 def _fft_size(least):
-    """The smallest power of two, or of two times 3, 5 or 9, that is large enough."""
-    return min(
-        odd << max(1, (-(-least // odd) - 1).bit_length()) for odd in (1, 3, 5, 9)
-    )
+    """The smallest even number from there on without a prime factor above 5."""
+    size = least + least % 2
+    while 30**20 % size:
+        size += 2
+    return size

@@ -43,7 +43,7 @@ class Clip(NamedTuple):
     problem: str
 
 
-def scan(root, cache, min_seconds=0.1):
+def scan(root, cache, min_seconds=0.1, names=None):
     """Finds all sound files in a folder and its subfolders and decodes each once.
 
     Hidden files and folders are skipped, links are followed. Findings are kept
@@ -54,9 +54,11 @@ def scan(root, cache, min_seconds=0.1):
       root: folder with recordings.
       cache: folder for the record; made if it is missing.
       min_seconds: files shorter than this are a problem.
+      names: the files to look at, relative to root, instead of all in it.
 
     Returns:
-      list of Clip, sorted by path, the unusable ones with their problem.
+      list of Clip, sorted by path or in the order of the names, the unusable ones
+      with their problem.
 
     Raises:
       FileNotFoundError: no such folder, or no sound file in it.
@@ -65,8 +67,12 @@ def scan(root, cache, min_seconds=0.1):
       OSError: the record cannot be written.
     """
     root = Path(root)
-    names = listing.sound_names(root)
-    place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    place = hashlib.sha256(os.fsencode(root.resolve()))
+    if names is None:
+        names = listing.sound_names(root)
+    else:
+        place.update(b"/named")
+    place = place.hexdigest()[:16]
     record = Path(cache) / f"manifest_{place}.jsonl"
     record.parent.mkdir(parents=True, exist_ok=True)
     known = _load(record)

@@ -2,12 +2,13 @@
 
 import difflib
 import logging
+import os
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from distill_jax.data import manifest
-from distill_jax.data.labelled import background, layouts, leaks, splits
+from distill_jax.data.labelled import background, layouts, leaks, splits, table
 from distill_jax.data.labelled.clips import SILENCE, SPLITS, UNKNOWN, Corpus
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,8 @@ def read(root, cache, settings=DEFAULT):
     """Reads labelled recordings, checks all of them and divides them.
 
     Args:
-      root: folder with a folder per label, see `layouts.folders`.
+      root: folder with a folder per label, see `layouts.folders`; or a CSV or JSONL
+        file, see `table.read`.
       cache: folder for the record of what was checked.
       settings: `Settings`.
 
@@ -74,10 +76,7 @@ def read(root, cache, settings=DEFAULT):
       ValueError: recordings cannot be used, a word is not there, sounds leak from one
         split into another or have two labels, or a split or label is left empty.
     """
-    files = _usable(root, cache, settings)
-    clips = layouts.folders(root, files)
-    known = {file.path: file for file in files}
-    clips = [clip._replace(end_s=known[clip.path].seconds) for clip in clips]
+    clips, files = _listed(Path(root), cache, settings)
     clips, labels = _chosen(clips, settings)
     clips = leaks.without(splits.assign(clips, settings), settings.drop_leaks)
     noise, files = _noise(root, files, cache, settings)
@@ -99,9 +98,47 @@ def read(root, cache, settings=DEFAULT):
     )
 
 
-def _usable(root, cache, settings):
-    found = manifest.scan(root, cache, settings.min_seconds)
+def _listed(root, cache, settings):
+    """What the folder or table says, with what the files themselves say; the files."""
+    if root.suffix.lower() not in table.SUFFIXES:
+        files = _usable(root, cache, settings)
+        return _known(root, layouts.folders(root, files), files), files
+    clips = table.read(root)
+    names = list(dict.fromkeys(clip.path for clip in clips))
+    names = [os.path.relpath(name, root.parent) for name in names]
+    files = _usable(root.parent, cache, settings, names)
+    return _known(root, clips, files), files
+
+
+def _usable(root, cache, settings, names=None):
+    found = manifest.scan(root, cache, settings.min_seconds, names)
     return manifest.require(found, settings.skip_bad)
+
+
+def _known(root, clips, files):
+    """Clips of usable files, with their ends and sounds."""
+    file_of = {os.path.normpath(file.path): file for file in files}
+    found, beyond = [], []
+    for clip in clips:
+        file = file_of.get(os.path.normpath(clip.path))
+        if file is None:
+            continue  # Left out and listed by manifest.require.
+        end_s = clip.end_s or file.seconds
+        # A table may have rounded to milliseconds.
+        if clip.start_s >= file.seconds or end_s > file.seconds + 0.001:
+            beyond.append(
+                f"  {clip.path} has {file.seconds:.3f} s, found "
+                f"{clip.start_s:g}–{end_s:g} s"
+            )
+        end_s = min(end_s, file.seconds)
+        found.append(clip._replace(end_s=end_s, sha256=file.sha256))
+    if beyond:
+        raise ValueError(
+            f"{len(beyond)} stretch(es) of {root} end after their recordings:\n"
+            + "\n".join(beyond)
+            + "\nCorrect start and end, which are in seconds."
+        )
+    return found
 
 
 def _chosen(clips, settings):
