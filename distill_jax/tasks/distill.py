@@ -4,6 +4,7 @@ import logging
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from distill_jax import folders, losses
@@ -106,10 +107,10 @@ def bank(config):
     """Noise and rooms that training clips are mixed with, `augment.Bank`."""
     found, recordings = corpus(config)
     noise_s = labelled.noise(found, "train", recordings)
-    room_nr = jnp.zeros((0, 0))
+    room_nr = np.zeros((0, 0))
     if config.augment.room_probability > 0:
         simulated = rooms.Settings(rate_hz=config.front_end.rate_hz)
-        room_nr = rooms.simulate(simulated, folders.cache("rooms", config.data.cache))
+        room_nr = rooms.responses(folders.cache("rooms", config.data.cache), simulated)
     return augment.bank(noise_s, room_nr, window_samples(config))
 
 
