@@ -16,7 +16,16 @@ MOST_LINES_OF_FUNCTION = 80
 # cycle will do (Python itself refuses the cycle).
 FLOORS = [
     ("task", "progress", "folders", "workdir"),
-    ("audio", "weights", "losses", "metrics", "sharding", "optimizer", "integrity"),
+    (
+        "audio",
+        "weights",
+        "losses",
+        "metrics",
+        "detection",
+        "sharding",
+        "optimizer",
+        "integrity",
+    ),
     ("report", "checkpoints", "step"),
     ("train", "models", "data"),
     ("tasks",),
@@ -33,7 +42,7 @@ HOME = {
     "matplotlib": {"report.plots"},
     "ml_collections": {"main", "checkpoints"},
     "orbax": {"checkpoints"},
-    "scipy": {"data.sounds", "sound_analysis"},
+    "scipy": {"data.sounds", "detection.intervals", "sound_analysis"},
     "soundfile": {"audio.files"},
     "tensorboardX": {"metrics"},
     "tqdm": {"progress"},
