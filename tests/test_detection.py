@@ -230,3 +230,26 @@ def test_worst_group_needs_evidence():
     name, missed, words, (low, _) = detection.worst_group(missed_k, list("abbbbccc"))
     assert (name, missed, words) == ("b", 3, 4)
     assert low > detection.wilson(1, 1)[0]
+
+
+def test_joined_streams_count_as_both():
+    first = timeline(spikes(60, at10=0.9, at41=0.8), [(40, 45)])
+    second = timeline(spikes(50, at20=0.7, at45=0.6), [(18, 20)])
+    both = detection.join([first, second])
+    assert detection.peaks(both).tolist() == [0.8, 0.7]
+    assert detection.false_accepts(both, 0.5).tolist() == [10, 105]
+    hours = detection.free_hours(first) + detection.free_hours(second)
+    assert detection.free_hours(both) == pytest.approx(hours)
+
+
+def test_device_may_miss_a_word_right_after_a_false_accept():
+    line = timeline(spikes(80, at18=0.9, at22=0.9, at60=0.9), [(20, 25)])
+    assert detection.peaks(line)[0] >= 0.5
+    heard_k, accepts = detection.on_device(line, 0.5)
+    assert (heard_k.tolist(), accepts) == ([False], 2)
+
+
+def test_device_hears_a_word_once_more_after_its_second():
+    line = timeline(spikes(80, at20=0.9, at31=0.9), [(20, 25)])
+    heard_k, accepts = detection.on_device(line, 0.5)
+    assert (heard_k.tolist(), accepts) == ([True], 0)

@@ -67,8 +67,8 @@ class Plan(NamedTuple):
       rate_hz: samples per second.
       seed: decides order, pauses and which noise is where.
       pause_seconds: shortest and longest pause after a spoken clip.
-      snr_db: how far the speech is above the noise under it, both on average over
-        the scene, pauses left out; infinite for none, with silent pauses.
+      snr_db: how far the speech, pauses left out, is above the noise under it on
+        average over the scene; infinite for none, with silent pauses.
     """
 
     rate_hz: int
@@ -87,13 +87,13 @@ def word_bounds(audio_s, rate_hz):
 
 
 def build(words, others, noises, plan):
-    """Puts clips in a random order with pauses, and recordings of noise at the end.
+    """Puts clips in a random order with pauses; noise lies under them, or follows.
 
     Args:
       words: `Spoken` clips of the word.
       others: `Spoken` clips of other words.
-      noises: {name: audio_s}; they follow the speech as they were recorded, and are
-        repeated under it at `plan.snr_db`.
+      noises: {name: audio_s}; in turn and over and over under the speech, or, where
+        that stays clean, each once after it, as it was recorded.
       plan: a `Plan`.
 
     Returns:
@@ -115,6 +115,7 @@ def build(words, others, noises, plan):
     speech_s, parts = _speech(order, plan, rng)
     if np.isfinite(plan.snr_db):
         speech_s = speech_s + _under(speech_s, parts, noises, plan, rng)
+        noises = {}
     events = [
         np.add(part.start, word_bounds(clip.audio_s, plan.rate_hz))
         for part, (clip, source) in zip(parts, order, strict=True)

@@ -54,6 +54,18 @@ class Curve(NamedTuple):
     hours: float
 
 
+def join(timelines):
+    """Several streams one after the other as one `Timeline`, for counts over all."""
+    offset_n = np.cumsum([0] + [each.samples for each in timelines])
+    moved = list(zip(timelines, offset_n.tolist(), strict=False))
+    return timelines[0]._replace(
+        score_n=np.concatenate([each.score_n for each in timelines]),
+        at_n=np.concatenate([each.at_n + offset for each, offset in moved]),
+        event_k2=np.concatenate([each.event_k2 + offset for each, offset in moved]),
+        samples=int(offset_n[-1]),
+    )
+
+
 def reach(timeline):
     """When each word may be heard: first sample and end, [events, 2].
 
@@ -122,6 +134,21 @@ def false_accepts(timeline, threshold):
     threshold never has fewer.
     """
     return _free(timeline).accepts(threshold)
+
+
+def on_device(timeline, threshold):
+    """What a device does that is deaf for a while after each trigger, right or wrong.
+
+    There a false accept just before a word can hide it, and the order of events
+    decides; the curve leaves that out, as the protocol does.
+
+    Returns:
+      heard_k, whether each word was, and the number of false accepts.
+    """
+    gap = round(timeline.refractory_seconds * timeline.rate_hz)
+    trigger_n = spaced(timeline.at_n[timeline.score_n >= threshold], gap)
+    first_k, end_k = np.searchsorted(trigger_n, reach(timeline)).T
+    return end_k > first_k, len(trigger_n) - int((end_k - first_k).sum())
 
 
 def curve(timeline):
