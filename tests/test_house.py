@@ -27,8 +27,8 @@ FLOORS = [
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 EVERYWHERE = {"jax", "flax", "numpy", "optax"}
 HOME = {
-    "absl": {"main", "data.pipeline"},  # Grain's workers read absl's flags
-    "grain": {"data.pipeline"},
+    "absl": {"main", "data.stream"},  # Grain's workers read absl's flags
+    "grain": {"data.stream"},
     "librosa": {"audio.files", "audio.descriptors"},
     "matplotlib": {"report.plots"},
     "ml_collections": {"main", "checkpoints"},

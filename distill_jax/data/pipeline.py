@@ -2,25 +2,32 @@
 
 import functools
 import logging
-import os
 import shutil
-import threading
-import time
 from pathlib import Path
 from typing import NamedTuple
 
-import grain
 import numpy as np
-from absl import flags
 
 from distill_jax.audio import files
+from distill_jax.data import stream
 from distill_jax.data.manifest import threaded
+from distill_jax.data.stream import ALONE, Loading
+
+__all__ = [
+    "ALONE",
+    "Loading",
+    "Source",
+    "mapped",
+    "need_space",
+    "prepare",
+    "read_window",
+    "source",
+    "train_stream",
+    "valid_batches",
+    "windows",
+]
 
 log = logging.getLogger(__name__)
-
-# Nothing but slices of memory maps is read: two threads hide the disk.
-THREADS = 2
-AHEAD = 4
 
 
 class Source(NamedTuple):
@@ -39,26 +46,6 @@ class Source(NamedTuple):
     window_nk: np.ndarray
     window: int
     hop: int
-
-
-class Loading(NamedTuple):
-    """How batches are made; only gain_db changes what is in them.
-
-    Attributes:
-      gain_db: training windows are made louder or softer by up to so many
-        decibels; 0 keeps the levels.
-      workers: processes that make batches; 0 makes them in threads.
-      process: number of this process in a distributed job.
-      processes: how many processes share every batch.
-    """
-
-    gain_db: float = 0.0
-    workers: int = 0
-    process: int = 0
-    processes: int = 1
-
-
-ALONE = Loading()
 
 
 def prepare(clips, rate_hz, cache):
@@ -86,7 +73,7 @@ def prepare(clips, rate_hz, cache):
         path = folder / f"{clip.sha256}.npy"
         work[path] = (clip, path, size, rate_hz)
     todo = [item for item in work.values() if not _whole(item[1], item[2])]
-    _check_space(folder, todo)
+    need_space(folder, [size for _, _, size, _ in todo])
     for _ in threaded(_prepare_one, todo, "preparing audio"):
         pass
     return [str(folder / f"{clip.sha256}.npy") for clip in clips]
@@ -130,13 +117,13 @@ def source(paths, window, hop):
     """
     if not paths:
         raise ValueError("no files to cut windows from; the list of paths is empty")
-    length_n = np.array([len(_mapped(path)) for path in paths], np.int64)
+    length_n = np.array([len(mapped(path)) for path in paths], np.int64)
     return Source(tuple(paths), length_n, windows(length_n, window, hop), window, hop)
 
 
 def read_window(source, file, start):
     """Audio of one window, float32 [window], zeros after the end of the file."""
-    audio_s = _mapped(source.files[file])[start : start + source.window]
+    audio_s = mapped(source.files[file])[start : start + source.window]
     return np.pad(audio_s, (0, source.window - len(audio_s)))
 
 
@@ -160,18 +147,8 @@ def train_stream(source, batch, seed, loading=ALONE):
     Raises:
       ValueError: the batch cannot be shared equally by the processes.
     """
-    local = _local_batch(batch, loading)
-    examples = grain.MapDataset.range(len(source.window_nk)).seed(seed).shuffle()
     example = functools.partial(_train_example, source, loading.gain_db)
-    # Sliced after batching: augmentation and batches are the same for any number
-    # of processes. Repeated before: the corpus may be smaller than a batch.
-    batches = examples.repeat().random_map(example).batch(local, drop_remainder=True)
-
-    def start_at(start):
-        first = start * loading.processes + loading.process
-        return _iterate(batches[first :: loading.processes], loading.workers)
-
-    return start_at
+    return stream.endless(len(source.window_nk), example, (batch, seed), loading)
 
 
 def valid_batches(source, batch, loading=ALONE):
@@ -189,21 +166,8 @@ def valid_batches(source, batch, loading=ALONE):
     Raises:
       ValueError: the batch cannot be shared equally by the processes.
     """
-    local = _local_batch(batch, loading)
-    filled = -(-len(source.window_nk) // batch) * batch
-    examples = grain.MapDataset.range(filled)
-    batches = examples.map(functools.partial(_valid_example, source)).batch(local)
-    mine = batches[loading.process :: loading.processes]
-    return lambda: _iterate(mine, workers=0)
-
-
-def _local_batch(batch, loading):
-    if batch < 1 or batch % loading.processes:
-        raise ValueError(
-            f"a batch of {batch} cannot be shared by {loading.processes} process(es); "
-            "make it a positive multiple of that"
-        )
-    return batch // loading.processes
+    example = functools.partial(_valid_example, source)
+    return stream.once(len(source.window_nk), example, batch, loading)
 
 
 def _train_example(source, gain_db, index, rng):
@@ -215,10 +179,9 @@ def _train_example(source, gain_db, index, rng):
     return _example(audio_s * np.float32(gain), 1.0, file)
 
 
-def _valid_example(source, index):
-    real = index < len(source.window_nk)
-    file, start = source.window_nk[index if real else -1]
-    return _example(read_window(source, file, start), float(real), file)
+def _valid_example(source, index, weight):
+    file, start = source.window_nk[index]
+    return _example(read_window(source, file, start), weight, file)
 
 
 def _example(audio_s, weight, file):
@@ -229,45 +192,9 @@ def _example(audio_s, weight, file):
     }
 
 
-def _iterate(batches, workers):
-    """Runs a dataset and closes its threads and processes with the generator."""
-    threads = 1 if workers else THREADS
-    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=AHEAD)
-    stream = batches.to_iter_dataset(options)
-    if workers:
-        # Grain reads a flag, which fails where no absl application parsed any.
-        if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()
-        # Inherited: pools of threads in every worker slow each other down.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        stream = stream.mp_prefetch(
-            grain.MultiprocessingOptions(workers, per_worker_buffer_size=AHEAD),
-            worker_init_fn=functools.partial(_live_with, os.getpid()),
-        )
-    iterator = iter(stream)
-    try:
-        for batch in iterator:
-            # Workers hand over shared memory that would be held as long as the
-            # batch, and beyond the end of the program.
-            yield {k: np.array(v) for k, v in batch.items()} if workers else batch
-    finally:
-        iterator.close()
-
-
-def _live_with(parent, worker, workers):
-    """Ends a worker whose parent is gone; killed parents cannot do it."""
-    del worker, workers
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @functools.lru_cache(maxsize=1024)
-def _mapped(path):
+def mapped(path):
+    """The array in a file, mapped into memory."""
     return np.load(path, mmap_mode="r")
 
 
@@ -278,16 +205,21 @@ def _whole(path, size):
         return False
 
 
-def _check_space(folder, todo):
-    needed = sum(4 * size + 128 for _, _, size, _ in todo)
+def need_space(folder, sizes):
+    """Refuses to prepare float32 sounds of so many samples where they do not fit.
+
+    Raises:
+      OSError: less is free in the folder than they take.
+    """
+    needed = sum(4 * size + 128 for size in sizes)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
-            f"preparing {len(todo)} sound files writes {needed:,} bytes to {folder}, "
+            f"preparing {len(sizes)} sound files writes {needed:,} bytes to {folder}, "
             f"where {free:,} are free; free some space or choose another cache folder"
         )
-    if todo:
-        log.info("Preparing %d files: %.1f MB in %s", len(todo), needed / 1e6, folder)
+    if sizes:
+        log.info("Preparing %d files: %.1f MB in %s", len(sizes), needed / 1e6, folder)
 
 
 def _prepare_one(item):

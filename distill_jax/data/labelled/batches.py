@@ -1,0 +1,288 @@
+"""From a corpus of labelled recordings to batches addressed by step."""
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from distill_jax.audio import files
+from distill_jax.data import pipeline, stream
+from distill_jax.data.labelled import mixture
+from distill_jax.data.labelled.clips import SILENCE, UNKNOWN
+from distill_jax.data.manifest import threaded
+from distill_jax.data.stream import ALONE
+
+# Loudness of stretches is compared in blocks of so many seconds.
+BLOCK_SECONDS = 0.01
+
+
+class Recordings(NamedTuple):
+    """All recordings of a corpus, one after the other in one file.
+
+    Attributes:
+      path: of a float32 array [s] that can be mapped.
+      rate_hz: its sampling rate.
+      places: {sha256: (first sample, samples)}.
+    """
+
+    path: str
+    rate_hz: int
+    places: dict
+
+
+class Examples(NamedTuple):
+    """The clips of one split as stretches of samples.
+
+    Attributes:
+      path: of the float32 array they are in.
+      start_n: int64, first sample of every clip.
+      length_n: int64, samples of every clip.
+      label_n: int32, index of its label.
+      weight_c: float32, `weight_b` of a training example of each label.
+      proportion_c: float, how much of the stream each label is to be.
+      silence: index of the label whose examples get a random gain; -1 is none.
+      window: samples of an example.
+    """
+
+    path: str
+    start_n: np.ndarray
+    length_n: np.ndarray
+    label_n: np.ndarray
+    weight_c: np.ndarray
+    proportion_c: np.ndarray
+    silence: int
+    window: int
+
+
+def prepare(corpus, rate_hz, cache):
+    """Decodes and resamples the recordings of a corpus once, into one file.
+
+    Args:
+      corpus: `Corpus`.
+      rate_hz: sampling rate of the result.
+      cache: folder for it; a whole file of the same recordings is used again.
+
+    Returns:
+      `Recordings`.
+
+    Raises:
+      OSError: the disk has no room for it, told beforehand, or fills up meanwhile.
+      ValueError: a file changed since it was checked.
+    """
+    folder = Path(cache) / f"labelled_{rate_hz}"
+    folder.mkdir(parents=True, exist_ok=True)
+    sounds = [file.sha256 for file in corpus.files]
+    path = folder / f"{hashlib.sha256(' '.join(sounds).encode()).hexdigest()[:24]}.f32"
+    sizes = [
+        files.length(round(file.seconds * file.rate_hz), file.rate_hz, rate_hz)
+        for file in corpus.files
+    ]
+    if not path.exists() or path.stat().st_size != 4 * sum(sizes):
+        _write(path, sizes, corpus.files, rate_hz)
+    firsts = (np.cumsum(sizes) - sizes).tolist()
+    places = zip(firsts, sizes, strict=True)
+    return Recordings(str(path), rate_hz, dict(zip(sounds, places, strict=True)))
+
+
+def examples(corpus, split, recordings, window):
+    """The clips of one split.
+
+    Of a clip longer than the window the loudest stretch is taken, in which a word is
+    likely; "unknown" and "silence" to train on are cut at random every time instead.
+
+    Args:
+      corpus: `Corpus`.
+      split: "train", "valid", "test" or "unlabelled".
+      recordings: from `prepare`.
+      window: samples of an example.
+
+    Returns:
+      `Examples`.
+
+    Raises:
+      ValueError: the corpus has no such clip.
+    """
+    clips = corpus.split(split)
+    if not clips:
+        raise ValueError(f"the corpus has no clip of the split {split!r}")
+    audio_s = _mapped(recordings.path)
+    ranges = []
+    for clip in clips:
+        start, length = _range(clip, recordings)
+        if not (split == "train" and clip.label in (UNKNOWN, SILENCE)):
+            start, length = _loudest(audio_s, start, length, (window, recordings))
+        ranges.append((start, length))
+    start_n, length_n = np.array(ranges, np.int64).T
+    labels = list(corpus.labels)
+    return Examples(
+        recordings.path,
+        start_n,
+        length_n,
+        np.array([labels.index(clip.label) for clip in clips], np.int32),
+        np.array(corpus.weights, np.float32),
+        np.array(corpus.proportions),
+        labels.index(SILENCE) if SILENCE in labels else -1,
+        window,
+    )
+
+
+def train_stream(examples, batch, seed, loading=ALONE):
+    """Endless shuffled examples, the labels in their proportions.
+
+    Args:
+      examples: `Examples`.
+      batch: examples per step over all processes.
+      seed: int.
+      loading: `stream.Loading`; its gain is not used.
+
+    Returns:
+      (start) -> iterator over the batches of step start, start + 1, …; dictionaries of
+      `audio_bs` float32, zeros around clips shorter than the window, `label_b` int32,
+      `weight_b` float32, `seed_b` uint32 to draw the augmentation from, and `clip_b`
+      int32, the index of the clip. All depend on seed, step and place in the batch.
+
+    Raises:
+      ValueError: the batch cannot be shared equally by the processes.
+    """
+    local = stream.local_batch(batch, loading)
+    mine = slice(loading.process * local, (loading.process + 1) * local)
+    make = functools.partial(_train_batch, examples, (batch, seed, mine))
+    return stream.by_step(make, workers=loading.workers)
+
+
+def valid_batches(examples, batch, loading=ALONE):
+    """All examples once and in order, always the same.
+
+    Args:
+      examples: `Examples`.
+      batch: examples per step over all processes.
+      loading: `stream.Loading`; its gain and workers are not used.
+
+    Returns:
+      () -> iterator over batches like those of `train_stream`. The last one is filled
+      up with copies of the last example with a weight of 0; all others weigh 1.
+
+    Raises:
+      ValueError: the batch cannot be shared equally by the processes.
+    """
+    local = stream.local_batch(batch, loading)
+    mine = slice(loading.process * local, (loading.process + 1) * local)
+    make = functools.partial(_valid_batch, examples, (batch, mine))
+    return stream.by_step(make, -(-len(examples.label_n) // batch))
+
+
+def noise(corpus, split, recordings):
+    """Background noise of one split as one array, float32 [s]; empty if there is none.
+
+    Args:
+      corpus: `Corpus`.
+      split: "train", "valid" or "test".
+      recordings: from `prepare`.
+    """
+    audio_s = _mapped(recordings.path)
+    ranges = [_range(clip, recordings) for clip in corpus.noise if clip.split == split]
+    parts = [audio_s[start : start + length] for start, length in ranges]
+    return np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+def _write(path, sizes, corpus_files, rate_hz):
+    pipeline.need_space(path.parent, sizes)
+    todo = [(file.path, rate_hz) for file in corpus_files]
+    with files.replacing(path) as whole:
+        decoded = threaded(_decode, todo, "preparing audio")
+        for file, size, audio_s in zip(corpus_files, sizes, decoded, strict=True):
+            if len(audio_s) != size:
+                raise ValueError(
+                    f"{file.path} changed since it was checked; start again"
+                )
+            whole.write(audio_s.tobytes())
+
+
+def _decode(item):
+    return files.read(*item)
+
+
+def _range(clip, recordings):
+    first, samples = recordings.places[clip.sha256]
+    start = min(round(clip.start_s * recordings.rate_hz), samples - 1)
+    end = min(round(clip.end_s * recordings.rate_hz), samples)
+    return first + start, max(end - start, 1)
+
+
+def _loudest(audio_s, start, length, how):
+    window, recordings = how
+    if length <= window:
+        return start, length
+    block = max(1, round(BLOCK_SECONDS * recordings.rate_hz))
+    power_n = np.add.reduceat(
+        np.square(audio_s[start : start + length], dtype=np.float64),
+        np.arange(0, length, block),
+    )
+    sum_n = np.concatenate([[0.0], np.cumsum(power_n)])
+    blocks = window // block
+    best = int(np.argmax(sum_n[blocks:] - sum_n[:-blocks]))
+    return start + min(best * block, length - window), window
+
+
+def _train_batch(examples, how, step):
+    batch, seed, mine = how
+    place_b = np.arange(step * batch, (step + 1) * batch)[mine]
+    index_b = mixture.indices(_kinds(examples), seed, place_b)
+    # Drawn for all processes: what an example gets does not depend on how many.
+    rng = np.random.default_rng((seed, step))
+    seed_b = rng.integers(0, 2**32, batch, np.uint32)[mine]
+    place_b, gain_b = rng.random((2, batch), np.float32)[:, mine]
+    spare_b = np.maximum(0, examples.length_n[index_b] - examples.window)
+    audio_bs = _windows(examples, index_b, np.int64(place_b * (spare_b + 1)))
+    weight_b = examples.weight_c[examples.label_n[index_b]]
+    fields = _fields(examples, index_b, audio_bs, gain_b)
+    return fields | {"weight_b": weight_b, "seed_b": seed_b}
+
+
+def _valid_batch(examples, how, step):
+    batch, mine = how
+    place_b = np.arange(step * batch, (step + 1) * batch)[mine]
+    index_b = np.minimum(place_b, len(examples.label_n) - 1)
+    audio_bs = _windows(examples, index_b, np.zeros_like(index_b))
+    gain_b = np.random.default_rng(0).random(len(examples.label_n), np.float32)[index_b]
+    weight_b = np.float32(place_b < len(examples.label_n))
+    fields = _fields(examples, index_b, audio_bs, gain_b)
+    return fields | {"weight_b": weight_b, "seed_b": np.uint32(index_b)}
+
+
+def _windows(examples, index_b, skip_b):
+    """Clips from so many samples on, in the middle of zeros where they are short.
+
+    So shifts of either direction find room.
+    """
+    audio_s = _mapped(examples.path)
+    first_b = examples.start_n[index_b] + skip_b
+    length_b = np.minimum(examples.length_n[index_b], examples.window)
+    before_b = (examples.window - length_b) // 2
+    audio_bs = np.zeros((len(index_b), examples.window), np.float32)
+    for window_s, first, length, before in zip(
+        audio_bs, first_b, length_b, before_b, strict=True
+    ):
+        window_s[before : before + length] = audio_s[first : first + length]
+    return audio_bs
+
+
+def _fields(examples, index_b, audio_bs, gain_b):
+    label_b = examples.label_n[index_b]
+    audio_bs *= np.where(label_b == examples.silence, gain_b, np.float32(1))[:, None]
+    return {"audio_bs": audio_bs, "label_b": label_b, "clip_b": np.int32(index_b)}
+
+
+def _kinds(examples):
+    """The clips of each label, with its proportion."""
+    return [
+        mixture.Kind(np.flatnonzero(examples.label_n == label), proportion)
+        for label, proportion in enumerate(examples.proportion_c.tolist())
+    ]
+
+
+@functools.lru_cache(maxsize=16)
+def _mapped(path):
+    return np.memmap(path, np.float32, "r")
