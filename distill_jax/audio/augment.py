@@ -1,7 +1,7 @@
 """Variations of recordings, drawn for every example from a seed of its own.
 
 What becomes of an example depends on its samples, its seed, the bank and the settings
-alone, not on the other examples of a batch. Letters of the axes: b batch, s samples,
+alone, not on the other examples of a batch; to the bit among batches of one size. Letters of the axes: b batch, s samples,
 t frames, f bands, n any list, r samples of a response, k FFT bins.
 """
 
@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# On a CPU what few examples need is computed for so many at a time.
-CHUNK = 16
+from distill_jax.audio import draws, motion
 
 
 class Settings(NamedTuple):
@@ -108,7 +107,7 @@ def augment(audio_bs, seed_b, bank, settings):
         shorter than a window, or the rooms are for other windows.
     """
     _check(audio_bs, bank, settings)
-    drawn = Draws(*_uniform(seed_b, "audio", len(Draws._fields)))
+    drawn = Draws(*draws.uniform(seed_b, "audio", len(Draws._fields)))
     audio_bs = _moved(audio_bs, drawn, settings)
     if settings.room_probability > 0:
         audio_bs = _in_room(audio_bs, drawn, bank.room_nk, settings)
@@ -165,7 +164,7 @@ def spec_augment(feature_btf, seed_b, settings):
     """
     frames, bands = feature_btf.shape[1:]
     count = 2 * (settings.times + settings.bands)
-    uniform_nb = _uniform(seed_b, "features", count)
+    uniform_nb = draws.uniform(seed_b, "features", count)
     time_nb, band_nb = jnp.split(uniform_nb, [2 * settings.times])
     hidden_bt = _stretches(time_nb, frames, settings.frames)
     hidden_bf = _stretches(band_nb, bands, settings.width)
@@ -194,18 +193,6 @@ def _check(audio_bs, bank, settings):
         )
     if faults:
         raise ValueError("; ".join(faults))
-
-
-def _uniform(seed_b, purpose, count):
-    """Numbers in [0, 1) that nothing but the seed and the purpose decides, [n, b]."""
-    number = {"audio": 0, "features": 1}[purpose]
-    # Named, as vmap gives other numbers with some of the other generators.
-    key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), number)
-
-    def draw(seed):
-        return jax.random.uniform(jax.random.fold_in(key, seed), (count,))
-
-    return jax.vmap(draw, out_axes=1)(seed_b)
 
 
 def _within(uniform_b, low, high):
@@ -242,14 +229,14 @@ def _in_room(audio_bs, drawn, room_nk, settings):
         return jnp.fft.irfft(spectrum_bk, size)[:, :samples]
 
     on_b = drawn.room_on_b < settings.room_probability
-    return _where_drawn(on_b, reverberate, audio_bs, number_b)
+    return draws.where_drawn(on_b, reverberate, audio_bs, number_b)
 
 
 def _moved(audio_bs, drawn, settings):
     """Shifts by whole samples; then resamples around the middle where it is drawn."""
     most = round(settings.shift_seconds * settings.rate_hz)
     shift_b = jnp.floor(drawn.shift_b * (2 * most + 1)).astype(jnp.int32) - most
-    audio_bs = shift(audio_bs, shift_b, most)
+    audio_bs = motion.shift(audio_bs, shift_b, most)
     if settings.speed_probability <= 0 or settings.speed_change <= 0:
         return audio_bs
     change = settings.speed_change
@@ -257,88 +244,7 @@ def _moved(audio_bs, drawn, settings):
     # To 1/4096: then the places in a second of audio are exact in float32.
     change_b = jnp.round(change_b * 4096) / 4096
     on_b = drawn.speed_on_b < settings.speed_probability
-    return _where_drawn(on_b, change_speed, audio_bs, change_b)
-
-
-def shift(audio_bs, shift_b, most):
-    """Moves clips later by whole samples, with zeros where nothing is left.
-
-    Args:
-      audio_bs: [batch, samples].
-      shift_b: int32 within ±most; negative is earlier.
-      most: int.
-
-    Returns:
-      [batch, samples].
-    """
-    padded_bs = jnp.pad(audio_bs, ((0, 0), (most, most)))
-    cut = functools.partial(jax.lax.dynamic_slice, slice_sizes=audio_bs.shape[1:])
-    return jax.vmap(lambda audio_s, first: cut(audio_s, (first,)))(
-        padded_bs, most - shift_b
-    )
-
-
-def change_speed(audio_bs, change_b):
-    """Plays clips faster or slower around their middle, with zeros beyond their ends.
-
-    Args:
-      audio_bs: [batch, samples].
-      change_b: 0.1 is a tenth faster, 0 is unchanged to the bit.
-
-    Returns:
-      [batch, samples].
-
-    Source: cubic interpolation of Lagrange through the four nearest samples.
-    """
-    samples = audio_bs.shape[1]
-    time_s = jnp.arange(samples)
-    # How far each sample is from where it was: small, so that float32 has digits left.
-    moved_bs = (time_s - (samples - 1) / 2)[None] * change_b[:, None]
-    whole_bs = jnp.floor(moved_bs)
-    x_bs = moved_bs - whole_bs
-    # Two zeros on each side; what is further out is read from them.
-    padded_bs = jnp.pad(audio_bs, ((0, 0), (2, 2)))
-    first_bs = time_s[None] + whole_bs.astype(jnp.int32)
-    return sum(
-        weight_bs
-        * jnp.take_along_axis(
-            padded_bs, jnp.clip(first_bs + 1 + n, 0, samples + 3), axis=1
-        )
-        for n, weight_bs in enumerate(_lagrange(x_bs))
-    )
-
-
-def _lagrange(x):
-    """Weights of the samples at -1, 0, 1 and 2 for a point x between 0 and 1."""
-    before, after, far = x + 1, x - 1, x - 2
-    return (
-        -x * after * far / 6,
-        before * after * far / 2,
-        -before * x * far / 2,
-        before * x * after / 6,
-    )
-
-
-def _where_drawn(on_b, function, audio_bs, value_b):
-    """Applies (audio_bs, value_b) -> audio_bs to the examples that are drawn.
-
-    A CPU leaves the others out; elsewhere it is quicker to compute all and choose.
-    """
-    if jax.default_backend() != "cpu":
-        return jnp.where(on_b[:, None], function(audio_bs, value_b), audio_bs)
-    size = min(CHUNK, len(on_b))
-    drawn_first_b = jnp.argsort(~on_b, stable=True)
-
-    def some(number, done_bs):
-        # The last chunk may reach back and do some again, from what they were.
-        row_n = jax.lax.dynamic_slice(drawn_first_b, (number * size,), (size,))
-        old_ns = audio_bs[row_n]
-        new_ns = function(old_ns, value_b[row_n])
-        new_ns = jnp.where(on_b[row_n][:, None], new_ns, old_ns)
-        return done_bs.at[row_n].set(new_ns, unique_indices=True)
-
-    chunks = -(-jnp.sum(on_b) // size)
-    return jax.lax.fori_loop(0, chunks, some, audio_bs)
+    return draws.where_drawn(on_b, motion.change_speed, audio_bs, change_b)
 
 
 def _stretches(uniform_nb, size, longest):
