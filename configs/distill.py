@@ -65,7 +65,6 @@ def get_config(arg="none"):
     config.model = ConfigDict()
     config.model.channels = (16, 32, 64, 64)
     config.model.strides = (2, 2, 2, 1)
-    config.model.use_depthwise = False
     config.model.residual = False
 
     config.steps = 4000
@@ -88,8 +87,7 @@ def get_config(arg="none"):
     config.save_every = 200
     config.keep = 2
 
-    if "depthwise" in variants:
-        config.model.use_depthwise = True
+    config.model.use_depthwise = "depthwise" in variants
     if "small" in variants:
         config.model.channels = (16, 32, 48, 48, 48, 48)
         config.model.strides = (2, 2, 2, 1, 1, 1)
