@@ -36,6 +36,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
+        "microphone": ["sounddevice>=0.5"],
         "test": TEST,
         # Oracles for the parity tests and the benchmarks, pinned so that a
         # difference is ours and not a new release's.

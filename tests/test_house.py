@@ -21,7 +21,7 @@ FLOORS = [
     ("train", "models", "data"),
     ("tasks",),
     ("sound", "semantic", "student"),
-    ("sound_report", "sound_analysis"),
+    ("sound_report", "sound_analysis", "word_report"),
     ("main", "cli"),
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -35,10 +35,11 @@ HOME = {
     "orbax": {"checkpoints"},
     "pyroomacoustics": {"audio.rooms"},
     "scipy": {"data.sounds", "detection.intervals", "sound_analysis"},
+    "sounddevice": {"audio.microphone"},
     "soundfile": {"audio.files"},
     "tensorboardX": {"metrics"},
     "tqdm": {"progress"},
-    "tyro": {"cli"},
+    "tyro": {"cli", "cli.wake_word"},
 }
 
 

@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
 from distill_jax.cli.usage import UsageError
+from distill_jax.cli.wake_word import Detect, Evaluate
 
 Format = Literal["wav", "flac"]
 
@@ -213,6 +214,8 @@ Verb = (
     | Annotated[Verify, subcommand("verify")]
     | Annotated[Extract, subcommand("extract")]
     | Annotated[Stats, subcommand("stats")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Detect, subcommand("detect")]
 )
 
 
@@ -223,6 +226,8 @@ HOME = {
     "Verify": "tensors",
     "Extract": "encoders",
     "Stats": "encoders",
+    "Evaluate": "words",
+    "Detect": "words",
 }
 
 
@@ -235,8 +240,9 @@ def main(arguments=None):
     options = tyro.cli(
         Verb,
         prog="distill-jax",
-        description="Plays a sound VAE; turns speech into features; looks after "
-        "checkpoints of PyTorch models. Sound files tell in a tag how to make them.",
+        description="Plays a sound VAE; turns speech into features; judges wake words; "
+        "looks after checkpoints of PyTorch models. Sound files tell in a tag how to "
+        "make them.",
         args=arguments,
     )
     name = type(options).__name__

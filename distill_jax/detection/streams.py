@@ -81,7 +81,8 @@ def reach(timeline):
 def free_hours(timeline):
     """Length of what is not within reach of a word: where accepts are false."""
     start_k, end_k = reach(timeline).T
-    return (timeline.samples - (end_k - start_k).sum()) / timeline.rate_hz / 3600
+    taken = int((end_k - start_k).sum())
+    return (timeline.samples - taken) / timeline.rate_hz / 3600
 
 
 def _spans(timeline):
