@@ -20,6 +20,7 @@ bench: .venv/parity
 	$(BIN)/python -m benchmarks.kaldi
 	$(BIN)/python -m benchmarks.encoder
 	$(BIN)/python -m benchmarks.hf_load
+	$(BIN)/python -m benchmarks.tiny_conv_step
 	$(BIN)/python -m benchmarks.vae_quality
 
 .venv/installed: setup.py
