@@ -22,6 +22,7 @@ bench: .venv/parity
 	$(BIN)/python -m benchmarks.hf_load
 	$(BIN)/python -m benchmarks.speak
 	$(BIN)/python -m benchmarks.augment
+	$(BIN)/python -m benchmarks.tiny_conv_step
 	$(BIN)/python -m benchmarks.vae_quality
 
 .venv/installed: setup.py

@@ -48,6 +48,7 @@ setup(
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "tts": TTS,
+        "microphone": ["sounddevice>=0.5"],
         "test": TEST,
         # Oracles for the parity tests and the benchmarks, pinned so that a
         # difference is ours and not a new release's.

@@ -61,7 +61,7 @@ def run(config, workdir):
     stop = Stop()
     job = TASKS[config.task]
     data = job.data(config)
-    rate_hz = config.spectrogram.rate_hz
+    rate_hz = job.rate_hz(config)
     steps = train.train(config, job.make(config), data, workdir)
     with (
         progress.bar(None, f"{config.task} {workdir}", config.steps, "step") as bar,
@@ -78,7 +78,8 @@ def run(config, workdir):
             steps.close()
     if stop.number is not None:
         stop.leave()
-    REPORTS[config.task](workdir)
+    if config.task in REPORTS:
+        REPORTS[config.task](workdir)
 
 
 def say():

@@ -10,11 +10,23 @@ MEL = features.Mel()
 
 
 @pytest.mark.parametrize(
-    "mel", [MEL, features.Mel(16_000, 512, 128, 40), features.Mel(44_100, 4096, 1024)]
+    "mel",
+    [
+        MEL,
+        features.Mel(16_000, 512, 128, 40),
+        features.Mel(44_100, 4096, 1024),
+        features.Mel(16_000, 512, 160, 40, 60.0, 7600.0),
+    ],
 )
 def test_mel_filters_equal_librosa(mel):
     expected_fk = librosa.filters.mel(
-        sr=mel.rate_hz, n_fft=mel.n_fft, n_mels=mel.mels, htk=True, norm=None
+        sr=mel.rate_hz,
+        n_fft=mel.n_fft,
+        n_mels=mel.mels,
+        fmin=mel.low_hz,
+        fmax=mel.high_hz,
+        htk=True,
+        norm=None,
     )
     np.testing.assert_allclose(features.mel_filters(mel), expected_fk.T, atol=1e-7)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distill_jax.models import layers, strided
+from distill_jax.models import depthwise, layers, strided
 
 SIZES = [(8, 6), (7, 5), (1, 1), (2, 3), (4, 3)]
 
@@ -27,11 +27,12 @@ def last(array_bixy):
     return array_bixy.transpose(0, 2, 3, 1)
 
 
-def torch_conv(torch, x_byxi, kernel_yxio, pull_byxo):
+def torch_conv(torch, x_byxi, kernel_yxio, pull_byxo, stride):
     """Output, input gradient and kernel gradient of torch's Conv2d."""
     x = torch.tensor(first(x_byxi), requires_grad=True)
     kernel = torch.tensor(kernel_yxio.transpose(3, 2, 0, 1), requires_grad=True)
-    y = torch.nn.functional.conv2d(x, kernel, stride=2, padding=1)
+    groups = x_byxi.shape[-1] // kernel_yxio.shape[2]
+    y = torch.nn.functional.conv2d(x, kernel, None, stride, 1, groups=groups)
     (y * torch.tensor(first(pull_byxo))).sum().backward()
     return (
         last(y.detach().numpy()),
@@ -75,7 +76,30 @@ def test_strided_conv_and_its_gradients_equal_torch(torch, form, size, widths):
     pull_byxo = normal(2, 3, -(-size[0] // 2), -(-size[1] // 2), widths[1])
     conv = jax.jit(partial(ours, partial(strided.strided_conv, form=form)))
     found = conv(x_byxi, kernel_yxio, pull_byxo)
-    assert_all_close(found, torch_conv(torch, x_byxi, kernel_yxio, pull_byxo))
+    assert_all_close(found, torch_conv(torch, x_byxi, kernel_yxio, pull_byxo, 2))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("form", ["matmul", "stock"])
+@pytest.mark.parametrize("size", [(7, 5), (1, 1), (4, 3)])
+def test_conv_at_stride_1_and_its_gradients_equal_torch(torch, form, size):
+    x_byxi, kernel_yxio = normal(0, 3, *size, 6), normal(1, 3, 3, 6, 5)
+    pull_byxo = normal(2, 3, *size, 5)
+    conv = jax.jit(partial(ours, partial(strided.strided_conv, form=form, stride=1)))
+    found = conv(x_byxi, kernel_yxio, pull_byxo)
+    assert_all_close(found, torch_conv(torch, x_byxi, kernel_yxio, pull_byxo, 1))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("form", ["matmul", "stock"])
+@pytest.mark.parametrize("size", [(7, 5), (1, 1), (4, 3)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_conv_and_its_gradients_equal_torch(torch, form, size, stride):
+    x_byxi, kernel_yx1i = normal(0, 3, *size, 5), normal(1, 3, 3, 1, 5)
+    pull_byxi = normal(2, 3, -(-size[0] // stride), -(-size[1] // stride), 5)
+    conv = partial(depthwise.depthwise_conv, form=form, stride=stride)
+    found = jax.jit(partial(ours, conv))(x_byxi, kernel_yx1i, pull_byxi)
+    assert_all_close(found, torch_conv(torch, x_byxi, kernel_yx1i, pull_byxi, stride))
 
 
 @pytest.mark.parity
@@ -94,6 +118,12 @@ def test_transposed_conv_and_its_gradients_equal_torch(torch, form, size, widths
 def test_unknown_form_is_refused_with_the_choices(conv):
     with pytest.raises(ValueError, match="'fast', expected one of auto, matmul, stock"):
         conv(normal(0, 1, 4, 4, 2), normal(1, 3, 3, 2, 2), form="fast")
+
+
+@pytest.mark.parametrize("conv", [strided.strided_conv, depthwise.depthwise_conv])
+def test_strides_other_than_1_and_2_are_refused(conv):
+    with pytest.raises(ValueError, match="stride is 3, expected 1 or 2"):
+        conv(normal(0, 1, 4, 4, 2), normal(1, 3, 3, 2, 2), stride=3)
 
 
 def test_transposed_conv_is_the_adjoint_of_strided_conv():

@@ -17,25 +17,30 @@ BLOCKS = 8
 
 
 class Mel(NamedTuple):
-    """Settings of a mel spectrogram with HTK bands from 0 Hz to half the rate.
+    """Settings of a mel spectrogram with HTK bands.
 
     Attributes:
       rate_hz: samples per second.
       n_fft: samples per frame; the Hann window has the same length.
       hop: samples between frames.
       mels: how many bands.
+      low_hz: where the first band begins.
+      high_hz: where the last one ends; None is half the rate.
     """
 
     rate_hz: int = 48_000
     n_fft: int = 2048
     hop: int = 512
     mels: int = 128
+    low_hz: float = 0.0
+    high_hz: float | None = None
 
 
-def band_edges_hz(rate_hz, mels):
+def band_edges_hz(rate_hz, mels, low_hz=0.0, high_hz=None):
     """Edges of HTK mel bands in Hz, float64 [mels + 2]; band i peaks at edge i + 1."""
-    top = 2595 * np.log10(1 + rate_hz / 2 / 700)
-    return 700 * (10 ** (np.linspace(0, top, mels + 2) / 2595) - 1)
+    ends_hz = np.array([low_hz, rate_hz / 2 if high_hz is None else high_hz])
+    ends = 2595 * np.log10(1 + ends_hz / 700)
+    return 700 * (10 ** (np.linspace(*ends, mels + 2) / 2595) - 1)
 
 
 @functools.cache
@@ -50,7 +55,7 @@ def mel_filters(mel):
 
     Source: `librosa.filters.mel(htk=True, norm=None)`, transposed.
     """
-    edge_hz = band_edges_hz(mel.rate_hz, mel.mels)
+    edge_hz = band_edges_hz(mel.rate_hz, mel.mels, mel.low_hz, mel.high_hz)
     bin_hz = np.arange(mel.n_fft // 2 + 1) * (mel.rate_hz / mel.n_fft)
     width_hz = np.diff(edge_hz)
     rise_kf = (bin_hz[:, None] - edge_hz[:-2]) / width_hz[:-1]
@@ -68,7 +73,8 @@ def mel_blocks(mel):
     Returns:
       Pairs of a slice of bins and the filters there, numpy float32 [bins, bands].
     """
-    centre_f = band_edges_hz(mel.rate_hz, mel.mels)[1:-1]
+    edge_hz = band_edges_hz(mel.rate_hz, mel.mels, mel.low_hz, mel.high_hz)
+    centre_f = edge_hz[1:-1]
     end_hz = np.linspace(0, mel.rate_hz / 2, BLOCKS + 1)[1:-1]
     return blocks(mel_filters(mel), np.searchsorted(centre_f, end_hz))
 

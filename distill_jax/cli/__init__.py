@@ -6,261 +6,28 @@ once the arguments are known to be right.
 
 import importlib
 import sys
-from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated
 
 import tyro
-from tyro.conf import Positional, UseAppendAction, arg, subcommand
+from tyro.conf import subcommand
 
+from distill_jax.cli.typed import checkpoints, sounds, speech, words
 from distill_jax.cli.usage import UsageError
 
-Format = Literal["wav", "flac"]
-
-
-class Reconstruct(NamedTuple):
-    """Sends sounds of any length through the model and writes what comes back.
-
-    Example: distill-jax reconstruct dog.wav more_sounds/ --workdir runs/vae
-
-    Attributes:
-      files: Sound files, and folders to search for them.
-      workdir: Folder of the trained run.
-      out: Folder for the results; folders inside folders are kept.
-      format: Of the results.
-    """
-
-    files: Annotated[tuple[Path, ...], Positional, arg(metavar="FILES")]
-    workdir: Path
-    out: Path = Path("sounds")
-    format: Format = "wav"
-
-
-class Generate(NamedTuple):
-    """Makes new sounds that resemble those the model was trained on.
-
-    Example: distill-jax generate --workdir runs/vae -n 4 --axis brightness=+2
-
-    Attributes:
-      workdir: Folder of the trained run.
-      count: How many sounds.
-      seconds: Length of each.
-      seed: Of the first sound; each next one has the next seed.
-      temperature: How far from the average sound: 0 is the average, 1 as far as
-        the training sounds are, more is stranger.
-      prior: Where to draw: among the training sounds (fitted), or from the
-        standard normal distribution that training pulls them to (standard).
-      axis: NAME=POSITION puts every sound there on an axis that `analyse` named,
-        or on axis1, axis2, …; 0 is the average and 1 a standard deviation. Kept
-        within the safe range.
-      out: Folder for the results.
-      format: Of the results.
-    """
-
-    workdir: Path
-    count: Annotated[int, arg(aliases=["-n"])] = 1
-    seconds: float = 4.0
-    seed: int = 0
-    temperature: float = 1.0
-    prior: Literal["fitted", "standard"] = "fitted"
-    axis: UseAppendAction[tuple[str, ...]] = ()
-    out: Path = Path("sounds")
-    format: Format = "wav"
-
-
-class Interpolate(NamedTuple):
-    """Writes the sounds that lie between two, both ends among them.
-
-    Example: distill-jax interpolate bell.wav dog.wav --steps 5 --workdir runs/vae
-
-    Attributes:
-      start: Sound file to begin with.
-      end: Sound file to end with; of the longer one the beginning is used.
-      workdir: Folder of the trained run.
-      steps: How many sounds, at least 2.
-      morph: One sound that turns from one into the other, instead of steps.
-      out: Folder for the results.
-      format: Of the results.
-    """
-
-    start: Annotated[Path, Positional, arg(metavar="START")]
-    end: Annotated[Path, Positional, arg(metavar="END")]
-    workdir: Path
-    steps: int = 5
-    morph: bool = False
-    out: Path = Path("sounds")
-    format: Format = "wav"
-
-
-class Analyse(NamedTuple):
-    """Finds the axes along which the training sounds differ; tells what each changes.
-
-    Example: distill-jax analyse --workdir runs/vae
-
-    Attributes:
-      workdir: Folder of the trained run; the page goes to its report.
-      seed: Of the sounds that are moved and of the random directions.
-    """
-
-    workdir: Path
-    seed: int = 0
-
-
-class Inspect(NamedTuple):
-    """Tells what is in a checkpoint of a PyTorch model: tensors, sizes, which model.
-
-    Only headers are read. Example: distill-jax inspect w2v-bert-2.0/
-
-    Attributes:
-      path: A safetensors file, an index of several, or the folder of either.
-      json: Every fact as JSON.
-    """
-
-    path: Annotated[Path, Positional, arg(metavar="PATH")]
-    json: bool = False
-
-
-class Convert(NamedTuple):
-    """Rewrites a checkpoint of a PyTorch model in another dtype or size of files.
-
-    Example: distill-jax convert w2v-bert-2.0/ half/ --dtype bfloat16
-
-    Attributes:
-      source: A safetensors file, an index of several, or the folder of either.
-      out: Folder for the result, empty or not there yet.
-      dtype: Of all floating-point tensors; keep leaves each as it is.
-      shard_gb: Most that one file holds, in GB; more goes to several and an index.
-      json: Every fact on the result as JSON.
-    """
-
-    source: Annotated[Path, Positional, arg(metavar="SRC")]
-    out: Annotated[Path, Positional, arg(metavar="OUT")]
-    dtype: Literal["keep", "float32", "bfloat16", "float16"] = "keep"
-    shard_gb: float = 5.0
-    json: bool = False
-
-
-class Verify(NamedTuple):
-    """Compares two checkpoints tensor by tensor; the status is 1 if they differ.
-
-    Example: distill-jax verify w2v-bert-2.0/ half/ --tolerance 0.01
-
-    Attributes:
-      first: A safetensors file, an index of several, or the folder of either.
-      second: The same.
-      tolerance: Largest absolute difference that is still the same.
-      json: Every difference as JSON.
-    """
-
-    first: Annotated[Path, Positional, arg(metavar="A")]
-    second: Annotated[Path, Positional, arg(metavar="B")]
-    tolerance: float = 0.0
-    json: bool = False
-
-
-class Extract(NamedTuple):
-    """Writes a hidden layer of a speech encoder for every sound file.
-
-    The model is a folder as transformers saves it: Wav2Vec2-BERT, Wav2Vec2, HuBERT or
-    WavLM. Example: distill-jax extract speech/ --model w2v-bert-2.0/ --out features
-
-    Attributes:
-      files: Sound files, and folders to search for them.
-      model: Folder with config.json and safetensors.
-      out: Folder for the results and their index; the same command goes on where it
-        was left.
-      store: A .safetensors for every sound, or files of 256 MB that hold many.
-      layer: 17 is what the 17th layer gives, 0 what the first one takes.
-      stats: File with mean and var (or std) to normalise with; see `stats`.
-      dtype: Of weights and activations.
-      batch_seconds: Sound that is encoded at a time, on each device; less takes less
-        memory.
-      report: JSON file to write what was done to.
-    """
-
-    files: Annotated[tuple[Path, ...], Positional, arg(metavar="FILES")]
-    model: Path
-    out: Path = Path("features")
-    store: Literal["files", "shards"] = "files"
-    layer: int = 17
-    stats: Path | None = None
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    batch_seconds: float = 60.0
-    report: Path | None = None
-
-
-class Stats(NamedTuple):
-    """Measures mean and variance of a hidden layer over a corpus, for `extract`.
-
-    Example: distill-jax stats speech/ --model w2v-bert-2.0/ --out stats.safetensors
-
-    Attributes:
-      files: Sound files, and folders to search for them.
-      model: Folder with config.json and safetensors.
-      out: The .safetensors file to write.
-      layer: As for `extract`.
-      dtype: Of weights and activations.
-      batch_seconds: Sound that is encoded at a time, on each device; less takes less
-        memory.
-      report: JSON file to write what was done to.
-    """
-
-    files: Annotated[tuple[Path, ...], Positional, arg(metavar="FILES")]
-    model: Path
-    out: Path = Path("stats.safetensors")
-    layer: int = 17
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    batch_seconds: float = 60.0
-    report: Path | None = None
-
-
-class Speak(NamedTuple):
-    """Makes the sounds of a wake word from its text: many voices, near misses, others.
-
-    Needs the extra `tts`: libespeak-ng is GPL-3.0-or-later and loaded at run time; the
-    sounds are not covered. Example: distill-jax speak "hey jarvis" --n 2000 --out word
-
-    Attributes:
-      text: The word or phrase.
-      out: Folder with a subfolder for each label, and manifest.jsonl; the same command
-        goes on where it was left, and a greater number adds to it.
-      n: Clips of the phrase.
-      near_misses: Clips of phrases a phoneme or two away, or of a part; half of --n if
-        not given.
-      others: Clips of other words; as many as --n if not given.
-      negatives: Text file, a line each of what other words are; else built-in English.
-      language: Of the text, as espeak-ng calls it: en, en-us, de, fr, …
-      accents: Voices of other languages that say the phrase nearly alike speak, too.
-      label: Folder of the phrase; its words joined with _ if not given.
-      seed: Another one makes other clips.
-      format: Of the sounds, 16 kHz.
-    """
-
-    text: Annotated[str, Positional, arg(metavar="TEXT")]
-    out: Path
-    n: Annotated[int, arg(aliases=["-n"])] = 2000
-    near_misses: int | None = None
-    others: int | None = None
-    negatives: Path | None = None
-    language: str = "en"
-    accents: bool = True
-    label: str = ""
-    seed: int = 0
-    format: Format = "wav"
-
-
 Verb = (
-    Annotated[Reconstruct, subcommand("reconstruct")]
-    | Annotated[Generate, subcommand("generate")]
-    | Annotated[Interpolate, subcommand("interpolate")]
-    | Annotated[Analyse, subcommand("analyse")]
-    | Annotated[Inspect, subcommand("inspect")]
-    | Annotated[Convert, subcommand("convert")]
-    | Annotated[Verify, subcommand("verify")]
-    | Annotated[Extract, subcommand("extract")]
-    | Annotated[Stats, subcommand("stats")]
-    | Annotated[Speak, subcommand("speak")]
+    Annotated[sounds.Reconstruct, subcommand("reconstruct")]
+    | Annotated[sounds.Generate, subcommand("generate")]
+    | Annotated[sounds.Interpolate, subcommand("interpolate")]
+    | Annotated[sounds.Analyse, subcommand("analyse")]
+    | Annotated[checkpoints.Inspect, subcommand("inspect")]
+    | Annotated[checkpoints.Convert, subcommand("convert")]
+    | Annotated[checkpoints.Verify, subcommand("verify")]
+    | Annotated[speech.Extract, subcommand("extract")]
+    | Annotated[speech.Stats, subcommand("stats")]
+    | Annotated[speech.Speak, subcommand("speak")]
+    | Annotated[words.Evaluate, subcommand("evaluate")]
+    | Annotated[words.Detect, subcommand("detect")]
 )
-
 
 # Where the verbs are that are not in `verbs`.
 HOME = {
@@ -270,6 +37,8 @@ HOME = {
     "Extract": "encoders",
     "Stats": "encoders",
     "Speak": "speech",
+    "Evaluate": "words",
+    "Detect": "words",
 }
 
 
@@ -282,8 +51,9 @@ def main(arguments=None):
     options = tyro.cli(
         Verb,
         prog="distill-jax",
-        description="Plays a sound VAE; turns speech into features; looks after "
-        "checkpoints of PyTorch models. Sound files tell in a tag how to make them.",
+        description="Plays a sound VAE; makes features of speech and speech of text; "
+        "judges wake words; looks after checkpoints of PyTorch models. Sound files "
+        "tell in a tag how to make them.",
         args=arguments,
     )
     name = type(options).__name__

@@ -8,28 +8,71 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from distill_jax.models.depthwise import depthwise_conv
 from distill_jax.models.strided import TAPS, strided_conv, transposed_conv
 
 
 class StridedConv(nn.Module):
-    """`strided_conv` with a kernel; the bias is that of the norm that follows.
+    """`strided_conv` with a kernel and, unless a norm has it, a bias.
 
     Attributes:
       features: channels out.
       form: see `strided_conv`.
+      stride: see `strided_conv`.
+      use_bias: whether there is one.
     """
 
     features: int
     form: str = "auto"
+    stride: int = 2
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x_byxi):
-        """Maps [b, y, x, i] to [b, ceil(y / 2), ceil(x / 2), features]."""
+        """Maps [b, y, x, i] to [b, ceil(y / stride), ceil(x / stride), features]."""
         shape = (TAPS, TAPS, x_byxi.shape[-1], self.features)
         kernel_yxio = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        y_byxo = strided_conv(x_byxi, kernel_yxio, self.form, self.stride)
+        if not self.use_bias:
+            return y_byxo
         bias_o = self.param("bias", nn.initializers.zeros, self.features)
-        y_byxo = strided_conv(x_byxi, kernel_yxio, self.form)
         return y_byxo + bias_o[None, None, None, :]
+
+
+class DepthwiseConv(nn.Module):
+    """`depthwise_conv` with a kernel; the bias is that of the norm that follows.
+
+    Attributes:
+      form: see `depthwise_conv`.
+      stride: see `depthwise_conv`.
+    """
+
+    form: str = "auto"
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x_byxi):
+        """Maps [b, y, x, i] to [b, ceil(y / stride), ceil(x / stride), i]."""
+        shape = (TAPS, TAPS, 1, x_byxi.shape[-1])
+        kernel_yx1i = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        return depthwise_conv(x_byxi, kernel_yx1i, self.form, self.stride)
+
+
+class PointwiseConv(nn.Module):
+    """A 1x1 convolution; the bias is that of the norm that follows.
+
+    Attributes:
+      features: channels out.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x_byxi):
+        """Maps [b, y, x, i] to [b, y, x, features]."""
+        shape = (1, 1, x_byxi.shape[-1], self.features)
+        kernel_yxio = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        return x_byxi @ kernel_yxio[0, 0]
 
 
 class TransposedConv(nn.Module):

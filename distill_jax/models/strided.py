@@ -1,6 +1,6 @@
-"""Strided and transposed 3x3 convolutions, aligned with PyTorch.
+"""Plain, strided and transposed 3x3 convolutions, aligned with PyTorch.
 
-Both convolutions share one parameter layout, `[y, x, in, out]`, and two forms.
+The convolutions share one parameter layout, `[y, x, in, out]`, and two forms.
 XLA's own convolutions are right for GPUs and TPUs; on CPUs the gradient of the
 transposed one is many times slower than a matrix multiplication over the nine
 taps, so there both are written as matrix products, forward and backward.
@@ -14,18 +14,22 @@ from jax import lax
 
 FORMS = ("auto", "matmul", "stock")
 TAPS = 3
+STRIDES = (1, 2)
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def gather_taps(x_byxi):
-    """Lays the nine inputs of every output of a stride-2 convolution side by side.
+def gather_taps(x_byxi, stride=2):
+    """Lays the nine inputs of every output of a convolution side by side.
 
     Args:
       x_byxi: [b, y, x, i]; odd sizes are padded like any other border, by zeros.
+      stride: 1 or 2.
 
     Returns:
-      [b, ceil(y / 2), ceil(x / 2), 9 * i], taps in row-major order.
+      [b, ceil(y / stride), ceil(x / stride), 9 * i], taps in row-major order.
     """
+    if stride == 1:
+        return _with_neighbours(_with_neighbours(x_byxi, 2), 1)
     x_byxi = _to_even(x_byxi)
     batch, height, width, depth = x_byxi.shape
     pairs = x_byxi.reshape(batch, height // 2, 2, width // 2, 2 * depth)
@@ -37,6 +41,12 @@ def _gather_columns(pair_byxi):
     """The three columns around every second one, from pairs of columns."""
     depth = pair_byxi.shape[-1] // 2
     return jnp.concatenate([_previous(pair_byxi[..., depth:], 2), pair_byxi], axis=-1)
+
+
+def _with_neighbours(x_byxi, axis):
+    """What stands one before, at and one after each place, side by side."""
+    parts = _previous(x_byxi, axis), x_byxi, _next(x_byxi, axis)
+    return jnp.concatenate(parts, axis=-1)
 
 
 def scatter_taps(tap_byxo):
@@ -93,27 +103,36 @@ def _product(a_byxk, b_byxn):
     return lax.dot_general(a_nk, b_nm, (((0,), (0,)), ((), ())))
 
 
+def _columns(kernel_yxio):
+    """The kernel as the right operand after `gather_taps`: [9 * i, o]."""
+    return kernel_yxio.reshape(-1, kernel_yxio.shape[-1])
+
+
 def _spread(kernel_yxio):
     """The kernel as the right operand before `scatter_taps`: [i, 9 * o]."""
     _, _, depth, features = kernel_yxio.shape
     return kernel_yxio.transpose(2, 0, 1, 3).reshape(depth, TAPS**2 * features)
 
 
-@jax.custom_vjp
-def _conv_matmul(x_byxi, kernel_yxio):
-    return gather_taps(x_byxi) @ kernel_yxio.reshape(-1, kernel_yxio.shape[-1])
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv_matmul(x_byxi, kernel_yxio, stride):
+    return gather_taps(x_byxi, stride) @ _columns(kernel_yxio)
 
 
-def _conv_forward(x_byxi, kernel_yxio):
-    return _conv_matmul(x_byxi, kernel_yxio), (x_byxi, kernel_yxio)
+def _conv_forward(x_byxi, kernel_yxio, stride):
+    return _conv_matmul(x_byxi, kernel_yxio, stride), (x_byxi, kernel_yxio)
 
 
-def _conv_backward(residuals, grad_byxo):
+def _conv_backward(stride, residuals, grad_byxo):
     x_byxi, kernel_yxio = residuals
     _, height, width, _ = x_byxi.shape
-    columns = kernel_yxio.reshape(-1, kernel_yxio.shape[-1])
-    x_grad = scatter_taps(grad_byxo @ columns.T)[:, :height, :width]
-    kernel_grad = _product(gather_taps(x_byxi), grad_byxo)
+    if stride == 1:
+        turned_yxoi = kernel_yxio[::-1, ::-1].swapaxes(2, 3)
+        x_grad = _conv_matmul(grad_byxo, turned_yxoi, 1)
+    else:
+        tap_byxi = grad_byxo @ _columns(kernel_yxio).T
+        x_grad = scatter_taps(tap_byxi)[:, :height, :width]
+    kernel_grad = _product(gather_taps(x_byxi, stride), grad_byxo)
     return x_grad, kernel_grad.reshape(kernel_yxio.shape)
 
 
@@ -140,9 +159,13 @@ def _transposed_backward(residuals, grad_byxo):
 _transposed_matmul.defvjp(_transposed_forward, _transposed_backward)
 
 
-def _conv_stock(x_byxi, kernel_yxio):
+def _conv_stock(x_byxi, kernel_yxio, stride):
     return lax.conv_general_dilated(
-        x_byxi, kernel_yxio, (2, 2), ((1, 1), (1, 1)), dimension_numbers=DIMENSIONS
+        x_byxi,
+        kernel_yxio,
+        (stride, stride),
+        ((1, 1), (1, 1)),
+        dimension_numbers=DIMENSIONS,
     )
 
 
@@ -157,7 +180,13 @@ def _transposed_stock(x_byxi, kernel_yxio):
     )
 
 
-def _choose(form, matmul, stock):
+def check_stride(stride):
+    """Raises ValueError unless the stride is 1 or 2."""
+    if stride not in STRIDES:
+        raise ValueError(f"stride is {stride!r}, expected 1 or 2")
+
+
+def choose(form, matmul, stock):
     """The function that runs here: `auto` decides when it is lowered."""
     if form not in FORMS:
         raise ValueError(f"form is {form!r}, expected one of {', '.join(FORMS)}")
@@ -166,21 +195,27 @@ def _choose(form, matmul, stock):
     return {"matmul": matmul, "stock": stock}[form]
 
 
-def strided_conv(x_byxi, kernel_yxio, form="auto"):
-    """Convolves 3x3 at stride 2, as torch's Conv2d(kernel 3, stride 2, padding 1).
+def strided_conv(x_byxi, kernel_yxio, form="auto", stride=2):
+    """Convolves 3x3, as torch's Conv2d(kernel 3, stride, padding 1).
 
     Args:
       x_byxi: [b, y, x, i].
       kernel_yxio: [3, 3, i, o].
       form: "matmul", "stock", or "auto": matmul on a CPU, stock elsewhere.
+      stride: 1 or 2.
 
     Returns:
-      [b, ceil(y / 2), ceil(x / 2), o].
+      [b, ceil(y / stride), ceil(x / stride), o].
 
     Raises:
-      ValueError: `form` is not one of the three.
+      ValueError: `form` is not one of the three, or `stride` not one of the two.
     """
-    return _choose(form, _conv_matmul, _conv_stock)(x_byxi, kernel_yxio)
+    check_stride(stride)
+    return choose(
+        form,
+        lambda x_byxi, kernel_yxio: _conv_matmul(x_byxi, kernel_yxio, stride),
+        lambda x_byxi, kernel_yxio: _conv_stock(x_byxi, kernel_yxio, stride),
+    )(x_byxi, kernel_yxio)
 
 
 def transposed_conv(x_byxi, kernel_yxio, form="auto"):
@@ -197,4 +232,4 @@ def transposed_conv(x_byxi, kernel_yxio, form="auto"):
     Raises:
       ValueError: `form` is not one of the three.
     """
-    return _choose(form, _transposed_matmul, _transposed_stock)(x_byxi, kernel_yxio)
+    return choose(form, _transposed_matmul, _transposed_stock)(x_byxi, kernel_yxio)

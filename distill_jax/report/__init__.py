@@ -1,5 +1,6 @@
 """What a run leaves to look at: plots, pages and figures, for any job."""
 
+from distill_jax.report.errors import det, rejections
 from distill_jax.report.page import Audio, Image, Section, Table, page
 from distill_jax.report.plots import (
     Scale,
@@ -20,11 +21,13 @@ __all__ = [
     "Table",
     "bars",
     "curves",
+    "det",
     "figures",
     "heat",
     "lines",
     "page",
     "panels",
+    "rejections",
     "scatter",
     "spectrograms",
 ]

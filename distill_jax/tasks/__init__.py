@@ -1,5 +1,9 @@
-"""The jobs. Each module gives `make(config) -> Task` and `data(config) -> Data`."""
+"""The jobs. Each module gives `make(config) -> Task` and `data(config) -> Data`.
 
-from distill_jax.tasks import vae
+`data` comes first: it may write what it finds into the config. `rate_hz(config)` is
+the sample rate of the audio that they show.
+"""
 
-TASKS = {"vae": vae}
+from distill_jax.tasks import distill, vae
+
+TASKS = {"distill": distill, "vae": vae}

@@ -36,6 +36,11 @@ def spectrogram(config):
     return phase.Spectrogram(**config.spectrogram)
 
 
+def rate_hz(config):
+    """Samples per second of the audio in a batch."""
+    return config.spectrogram.rate_hz
+
+
 def window_samples(config):
     """Length of one training window in samples."""
     return round(config.data.window_seconds * config.spectrogram.rate_hz)

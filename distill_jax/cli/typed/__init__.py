@@ -1,0 +1,1 @@
+"""The verbs as they are typed, a class each; nothing here imports JAX."""

@@ -1,0 +1,123 @@
+"""A trained keyword network and what is needed to use it."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from distill_jax import checkpoints
+from distill_jax.audio import front_end
+from distill_jax.models.tiny_conv import TinyConv
+from distill_jax.tasks import distill
+
+BATCH = 64
+
+
+class Student(NamedTuple):
+    """A trained network.
+
+    Attributes:
+      config: the run's.
+      labels: the words, in the order of the classes.
+      front: settings of the features.
+      samples: length of a window.
+      module: the network, which takes features.
+      variables: `params`, the moving average, and `batch_stats`; numpy arrays.
+      step: how many updates it was trained for.
+    """
+
+    config: Any
+    labels: tuple[str, ...]
+    front: front_end.FrontEnd
+    samples: int
+    module: TinyConv
+    variables: dict
+    step: int = 0
+
+
+def load(workdir, which="best"):
+    """Opens a finished or running job.
+
+    Args:
+      workdir: the folder of the run.
+      which: "best", "latest" or a step.
+
+    Returns:
+      A `Student`.
+
+    Raises:
+      FileNotFoundError: there is no run in the folder.
+      ValueError: the run is of another kind.
+      checkpoints.CheckpointError: it has no good checkpoint.
+    """
+    config = checkpoints.read_config(workdir)
+    if config.task != "distill":
+        raise ValueError(
+            f"{workdir} is a run of the task {config.task!r}, expected 'distill'; give "
+            "the folder of a keyword network"
+        )
+    trained = checkpoints.read(workdir, which)
+    variables = {"params": trained["ema"], **trained["state"]}
+    return of_variables(config, variables)._replace(step=trained["step"])
+
+
+def of_variables(config, variables):
+    """A `Student` from a config and the variables of its module."""
+    return Student(
+        config,
+        tuple(config.labels),
+        distill.front(config),
+        distill.window_samples(config),
+        distill.model(config),
+        variables,
+    )
+
+
+def features(student, audio_bs):
+    """Features of windows, [b, frames, mels]; see `front_end.log_mel`."""
+    return front_end.log_mel(audio_bs, student.front)
+
+
+def probabilities(student, feature_btf):
+    """Probability of every label, [b, labels]; can be jitted.
+
+    Args:
+      student: the network.
+      feature_btf: as `features` gives them, of whole windows.
+    """
+    logits_bc, _ = student.module.apply(student.variables, feature_btf)
+    return jax.nn.softmax(logits_bc)
+
+
+def scores(student, audio_bs):
+    """Probability of every label in every window.
+
+    Args:
+      student: the network.
+      audio_bs: full scale 1, at the rate of `student.front`, [b, `student.samples`].
+
+    Returns:
+      numpy float32 [b, labels].
+
+    Raises:
+      ValueError: the windows have another length.
+    """
+    if audio_bs.ndim != 2 or audio_bs.shape[1] != student.samples:
+        raise ValueError(
+            f"the windows have shape {audio_bs.shape}, expected ('b', "
+            f"{student.samples}): {student.samples / student.front.rate_hz:g} s at "
+            f"{student.front.rate_hz} Hz; cut or pad them"
+        )
+
+    @jax.jit
+    def of_batch(variables, audio_bs):
+        used = student._replace(variables=variables)
+        return probabilities(used, features(used, audio_bs))
+
+    parts = [np.zeros((0, len(student.labels)), np.float32)]
+    for start in range(0, len(audio_bs), BATCH):
+        part_bs = np.asarray(audio_bs[start : start + BATCH], np.float32)
+        # One shape, compiled once.
+        padded_bs = np.pad(part_bs, ((0, BATCH - len(part_bs)), (0, 0)))
+        parts.append(of_batch(student.variables, padded_bs)[: len(part_bs)])
+    return np.concatenate(parts)
