@@ -21,6 +21,7 @@ bench: .venv/parity
 	$(BIN)/python -m benchmarks.encoder
 	$(BIN)/python -m benchmarks.hf_load
 	$(BIN)/python -m benchmarks.vae_quality
+	$(BIN)/python -m benchmarks.streaming
 
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv
