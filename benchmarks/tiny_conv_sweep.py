@@ -115,7 +115,7 @@ def run(name, seed, options, until):
     data = distill.data(config)
     steps = train.train(config, distill.make(config), data, workdir)
     start, step = time.perf_counter(), 0
-    with metrics.Writer(workdir, None, config.log_every) as writer:
+    with metrics.Writer(workdir, distill.rate_hz(config), config.log_every) as writer:
         for step, values in steps:
             writer.write(step, values)
             if time.perf_counter() > until and step < config.steps:

@@ -33,6 +33,7 @@ HOME = {
     "matplotlib": {"report.plots"},
     "ml_collections": {"main", "checkpoints"},
     "orbax": {"checkpoints"},
+    "pyroomacoustics": {"audio.rooms"},
     "scipy": {"data.sounds", "detection.intervals", "sound_analysis"},
     "sounddevice": {"audio.microphone"},
     "soundfile": {"audio.files"},

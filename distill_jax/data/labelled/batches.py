@@ -148,7 +148,8 @@ def train_stream(examples, batch, seed, loading=ALONE):
     """
     local = stream.local_batch(batch, loading)
     mine = slice(loading.process * local, (loading.process + 1) * local)
-    make = functools.partial(_train_batch, examples, (batch, seed, mine))
+    how = batch, seed, mine
+    make = functools.partial(_train_batch, examples, _kinds(examples), how)
     return stream.by_step(make, workers=loading.workers)
 
 
@@ -226,10 +227,10 @@ def _loudest(audio_s, start, length, how):
     return start + min(best * block, length - window), window
 
 
-def _train_batch(examples, how, step):
+def _train_batch(examples, kinds, how, step):
     batch, seed, mine = how
     place_b = np.arange(step * batch, (step + 1) * batch)[mine]
-    index_b = mixture.indices(_kinds(examples), seed, place_b)
+    index_b = mixture.indices(kinds, seed, place_b)
     # Drawn for all processes: what an example gets does not depend on how many.
     rng = np.random.default_rng((seed, step))
     seed_b = rng.integers(0, 2**32, batch, np.uint32)[mine]
@@ -271,7 +272,8 @@ def _windows(examples, index_b, skip_b):
 
 def _fields(examples, index_b, audio_bs, gain_b):
     label_b = examples.label_n[index_b]
-    audio_bs *= np.where(label_b == examples.silence, gain_b, np.float32(1))[:, None]
+    quiet_n = np.flatnonzero(label_b == examples.silence)
+    audio_bs[quiet_n] *= gain_b[quiet_n, None]
     return {"audio_bs": audio_bs, "label_b": label_b, "clip_b": np.int32(index_b)}
 
 

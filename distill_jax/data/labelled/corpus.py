@@ -84,7 +84,7 @@ def read(root, cache, settings=DEFAULT):
     clips = _few_unknown(clips, counts, settings)
     if settings.silence:
         clips += _silence(noise, counts, settings)
-        labels = (*labels, SILENCE)
+        labels = tuple(dict.fromkeys((*labels, SILENCE)))
     clips = splits.keep_labels(clips, settings.fraction, settings.seed)
     _check(clips, labels, settings)
     proportions = _proportions(clips, labels, settings)
@@ -147,14 +147,14 @@ def _chosen(clips, settings):
     if not settings.words:
         return clips, tuple(found)
     _check_words(settings.words, found)
-    kept = [clip for clip in clips if clip.label in settings.words]
-    if not settings.unknown:
-        return kept, tuple(settings.words)
-    clips = [
-        clip if clip.label in settings.words else clip._replace(label=UNKNOWN)
+    words = (*settings.words, SILENCE) if settings.silence else settings.words
+    kept = [
+        clip if clip.label in words else clip._replace(label=UNKNOWN)
         for clip in clips
+        if clip.label in words or (settings.unknown and clip.label != SILENCE)
     ]
-    return clips, (*settings.words, UNKNOWN)
+    more = (UNKNOWN,) if settings.unknown else ()
+    return kept, tuple(dict.fromkeys((*settings.words, *more)))
 
 
 def _check_words(words, found):
@@ -194,7 +194,9 @@ def _used(files, clips):
 
 
 def _wanted(clips, split):
-    return sum(clip.split == split and clip.label != UNKNOWN for clip in clips)
+    return sum(
+        clip.split == split and clip.label not in (UNKNOWN, SILENCE) for clip in clips
+    )
 
 
 def _few_unknown(clips, counts, settings):

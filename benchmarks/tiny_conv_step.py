@@ -1,0 +1,159 @@
+"""An epoch of training a keyword network, beside PyTorch.
+
+    python -m benchmarks.tiny_conv_step [--batch 64] [--rounds 9] [--threads 2]
+
+An epoch is 4,112 clips of 1 s, as many as three words of Speech Commands have: the
+augmentation of `configs/distill.py`, log-mel features, masks, forward, backward,
+clipping, AdamW and the moving average of the parameters, float32. Clips lie in memory.
+Every contender lives in a process of its own, and they take turns, sixteen updates at a
+time; ratios are against the faster of PyTorch's two memory formats.
+"""
+
+import argparse
+import os
+
+import numpy as np
+
+from benchmarks.vae_step import race
+
+CLIPS, STEPS = 4112, 16
+LABELS = ("bed", "cat", "happy")
+
+
+def config_of(variant, batch):
+    from configs.distill import get_config
+
+    config = get_config(variant)
+    config.labels, config.batch = LABELS, batch
+    return config
+
+
+def sounds(batch):
+    rng = np.random.default_rng(0)
+    audio_bs = np.float32(0.1 * rng.normal(size=(batch, 16_000)))
+    noise_s = np.float32(0.1 * rng.normal(size=300 * 16_000))
+    return audio_bs, noise_s, np.int32(rng.integers(0, len(LABELS), batch))
+
+
+def jax_steps(variant, batch):
+    import jax
+
+    from distill_jax import sharding, train
+    from distill_jax.audio import augment
+    from distill_jax.tasks import distill
+
+    config = config_of(variant, batch)
+    audio_bs, noise_s, label_b = sounds(batch)
+    bank = augment.bank(noise_s, np.zeros((0, 0)), audio_bs.shape[1])
+    task = distill.make(config)._replace(load=lambda params: (params, bank))
+    programs, state = train.prepare(config, task, sharding.mesh(1))
+    fields = {"label_b": label_b, "weight_b": np.ones(batch, np.float32)}
+    seed_b = np.arange(batch, dtype=np.uint32)
+
+    def call():
+        nonlocal state
+        for step in range(STEPS):
+            seeds = {"seed_b": seed_b + np.uint32(step * batch)}
+            placed = programs.place({"audio_bs": audio_bs, **fields, **seeds})
+            state, values = programs.step(state, programs.frozen, placed)
+        jax.block_until_ready(values)
+
+    return call
+
+
+def torch_steps(variant, batch, channels_last):
+    import torch
+
+    from benchmarks import torch_augment
+    from distill_jax.audio import augment
+    from distill_jax.tasks import distill
+    from tests.oracles.torch_tiny_conv import TinyConv
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    config = config_of(variant, batch)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    sizes = config.model.channels, config.model.strides, config.model.use_depthwise
+    model = TinyConv(len(LABELS), *sizes).to(memory_format=layout)
+    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, fused=True)
+    average = [p.detach().clone() for p in model.parameters()]
+    loss_fn = torch.nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
+    log_mel = torch_augment.LogMel(distill.front(config))
+    varied, masks = augment.Settings(**config.augment), augment.Masks(**config.masks)
+    audio_bs, noise_s, label_b = (torch.tensor(x) for x in sounds(batch))
+    label_b = label_b.long()
+
+    def one():
+        with torch.no_grad():
+            heard_bs = torch_augment.augment(audio_bs, noise_s, varied)
+            picture = torch_augment.masked(log_mel(heard_bs), masks)
+        optimizer.zero_grad()
+        loss_fn(model(picture.contiguous(memory_format=layout)), label_b).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimizer.step()
+        moved = [p.detach() for p in model.parameters()]
+        torch._foreach_lerp_(average, moved, 1 - config.ema_decay)
+
+    def call():
+        for _ in range(STEPS):
+            one()
+
+    return call
+
+
+def ours_full(batch):
+    return jax_steps("none", batch)
+
+
+def torch_full(batch):
+    return torch_steps("none", batch, channels_last=False)
+
+
+def torch_channels_last_full(batch):
+    return torch_steps("none", batch, channels_last=True)
+
+
+def ours_depthwise(batch):
+    return jax_steps("none,depthwise", batch)
+
+
+def torch_depthwise(batch):
+    return torch_steps("none,depthwise", batch, channels_last=False)
+
+
+def torch_channels_last_depthwise(batch):
+    return torch_steps("none,depthwise", batch, channels_last=True)
+
+
+RACES = {
+    "16-32-64-64": (ours_full, torch_full, torch_channels_last_full),
+    "16-32-64-64, depthwise": (
+        ours_depthwise,
+        torch_depthwise,
+        torch_channels_last_depthwise,
+    ),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    epochs = CLIPS / (STEPS * options.batch)
+    for name, contenders in RACES.items():
+        first, median, peak = race(
+            contenders, options.batch, options.rounds, options.threads
+        )
+        print(f"{name}, batch {options.batch}, {options.threads} threads")
+        rival = min(median[contender] for contender in contenders[1:])
+        for contender in contenders:
+            print(
+                f"  {contender.__name__:30} {epochs * median[contender]:6.2f} s/epoch"
+                f" {rival / median[contender]:5.2f}x {peak[contender]:6.0f} MiB peak"
+                f" {first[contender]:6.1f} s first"
+            )
+
+
+if __name__ == "__main__":
+    main()
