@@ -24,6 +24,7 @@ bench: .venv/parity
 	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.tiny_conv_step
 	$(BIN)/python -m benchmarks.vae_quality
+	$(BIN)/python -m benchmarks.streaming
 
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv
