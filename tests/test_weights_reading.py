@@ -1,5 +1,4 @@
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
@@ -11,7 +10,7 @@ from test_weights_rows import KINDS
 from tiny_encoder import CHECKPOINT
 
 from distill_jax import sharding, weights
-from distill_jax.weights import folder, loading, reading, rows
+from distill_jax.weights import ahead, folder, reading, rows
 
 LARGE = {
     # More rows than a block has, of a power of two and of odd lengths.
@@ -152,7 +151,7 @@ def test_donating_what_was_loaded_leaves_the_rest_alone(tmp_path):
 
 def test_blocks_go_to_shards_and_stacks(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "MOST_ROWS", 3)
-    monkeypatch.setattr(loading, "MOST_BYTES_AHEAD", 100)
+    monkeypatch.setattr(ahead, "MOST_BYTES", 100)
     tree = tiny_encoder.variables(layers=3)
     weights.export(tmp_path, tree, CHECKPOINT, None)
     shardings = sharding.shard(sharding.mesh(fsdp=4), tree)
@@ -160,29 +159,6 @@ def test_blocks_go_to_shards_and_stacks(tmp_path, monkeypatch):
     found, _ = weights.load(tmp_path, CHECKPOINT, tree, options)
     tiny_encoder.assert_same(found, tree)
     assert jax.tree.map(lambda leaf: leaf.sharding, found) == shardings
-
-
-def test_tensors_are_read_ahead_in_order_and_within_bounds(monkeypatch):
-    monkeypatch.setattr(loading, "MOST_BYTES_AHEAD", 10)
-    sizes = dict(enumerate([3, 3, 3, 3, 30, 1, 1, 1, 1, 1, 1, 1, 1, 9, 2]))
-    held, lock, most = [], threading.Lock(), []
-
-    def make(key):
-        with lock:
-            held.append(key)
-            most.append((sum(sizes[one] for one in held), len(held)))
-        return key * 2
-
-    seen = []
-    with ThreadPoolExecutor(4) as pool:
-        for key, result in loading._ahead(lambda key: pool.submit(make, key), sizes):
-            seen.append(key)
-            assert result == key * 2
-            with lock:
-                held.remove(key)
-    assert seen == list(sizes)
-    assert all(size <= 10 or count == 1 for size, count in most)
-    assert max(count for _, count in most) <= loading.THREADS + 1
 
 
 def test_a_tensor_that_fails_in_a_thread_fails_the_loading(tmp_path):

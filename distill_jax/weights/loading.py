@@ -1,10 +1,6 @@
 """Reads a checkpoint into flax variables, a few tensors at a time, onto devices."""
 
-import collections
-import concurrent.futures
-import functools
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -15,11 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from distill_jax.weights import folder, match, reading, rows
+from distill_jax.weights import ahead, folder, match, reading, rows
 from distill_jax.weights.header import DTYPES
-
-THREADS = min(4, os.cpu_count() or 1)
-MOST_BYTES_AHEAD = 1 << 26
 
 
 class Options(NamedTuple):
@@ -130,14 +123,13 @@ def _read_all(tensors, pairs, options, sharding_of):
     made = _made(groups, options)
     leaves = dict.fromkeys(groups)
     order = sorted(groups, key=lambda path: _place(groups[path]))
-    pool = concurrent.futures.ThreadPoolExecutor(THREADS)
-    with reading.Reader() as reader, pool:
+    with reading.Reader() as reader, ahead.pool() as pool:
 
         def make(path):
             return _array(reader, groups[path], made.pop(path, None), options)
 
         sizes = {path: _size(groups[path], options) for path in order}
-        for path, array in _ahead(functools.partial(pool.submit, make), sizes):
+        for path, array in ahead.results(pool, make, sizes):
             # Waiting lets go of the numbers before more are read. JAX may keep
             # them as they lie, may_alias=False or not, so no memory is used twice.
             leaves[path] = jax.block_until_ready(
@@ -145,29 +137,6 @@ def _read_all(tensors, pairs, options, sharding_of):
             )
             del array
     return leaves
-
-
-def _ahead(submit, sizes):
-    """Yields (key, result), with the next ones being made meanwhile.
-
-    Args:
-      submit: (key) -> future.
-      sizes: {key: bytes of the result}, in the order in which they are made.
-    """
-    waiting = collections.deque()
-    for key, size in sizes.items():
-        while waiting and (
-            len(waiting) > THREADS
-            or sum(sizes[other] for other, _ in waiting) + size > MOST_BYTES_AHEAD
-        ):
-            first, future = waiting.popleft()
-            yield first, future.result()
-            del future
-        waiting.append((key, submit(key)))
-    while waiting:
-        first, future = waiting.popleft()
-        yield first, future.result()
-        del future
 
 
 def _array(reader, group, made, options):

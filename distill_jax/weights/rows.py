@@ -119,9 +119,9 @@ def torch_name(row, path):
     torch_module, flax_module, leaves = row
     found = []
     for leaf in leaves:
-        modules = path[1:] if leaf.flax == "" else path[1:-1]
         if leaf.collection != path[0] or leaf.flax not in ("", path[-1]):
             continue
+        modules = path[1:] if leaf.flax == "" else path[1:-1]
         numbers = _pattern(flax_module).fullmatch("/".join(modules))
         if numbers:
             prefix = _filled(torch_module, numbers.groupdict())
