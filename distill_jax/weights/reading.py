@@ -15,7 +15,7 @@ import numpy as np
 from distill_jax.weights.cast import cast
 from distill_jax.weights.header import DTYPES
 
-HUGE_PAGE = 1 << 21
+LARGE = 1 << 20
 LINE = 64  # bytes of a cache line, and the alignment at which JAX keeps an array
 MOST_ROWS = 256
 MOST_BLOCK_BYTES = 1 << 24
@@ -93,21 +93,19 @@ class Reader(contextlib.ExitStack):
 
 
 def empty(shape, dtype):
-    """An array that is not initialised, a large one in huge pages where there are any.
+    """An array that is not initialised; a large one lies where JAX on a CPU keeps it.
 
-    Fresh memory costs as much as what is read into it: a fault for every 4096 bytes.
+    JAX copies what is not aligned to a cache line, as large arrays of numpy are not.
+    Huge pages are left to the system: asking for them made loading 2.3 GB 1.1 times as
+    fast where the memory was there, and half as fast on a virtual machine that had
+    given it back to its host (benchmarks/RESULTS.md).
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
-    if size < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+    if size < LARGE or not hasattr(mmap, "MAP_PRIVATE"):
         return np.empty(shape, dtype)
-    memory = mmap.mmap(-1, size + HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    bytes_n = np.frombuffer(memory, np.uint8)
-    begin = -bytes_n.ctypes.data % HUGE_PAGE
-    # Not the last, which would be whole where a few bytes of it are needed.
-    with contextlib.suppress(OSError):  # A kernel without them takes small pages.
-        memory.madvise(mmap.MADV_HUGEPAGE, begin, size // HUGE_PAGE * HUGE_PAGE)
-    return bytes_n[begin : begin + size].view(dtype).reshape(shape)
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(memory, dtype).reshape(shape)
 
 
 def _rows(count, row_bytes):
