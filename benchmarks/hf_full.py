@@ -80,8 +80,7 @@ def ours(path):
     config = weights.read_config(path)
     checkpoint = hf.MODELS[config["model_type"]].checkpoint
     variables, report = weights.load(path, checkpoint, semantic.template(config))
-    pages = touch(map(np.asarray, jax.tree.leaves(variables)))
-    assert pages >= 0 and report.missing == {}
+    touch(map(np.asarray, jax.tree.leaves(variables)))
 
     def forward():
         module = hf.from_config(config)
@@ -183,7 +182,7 @@ def show(rounds):
         print(name, ", ".join(f"{key} {value:.2f}" for key, value in medians.items()))
     pairs = zip(*rounds.values(), strict=True)
     ratios = [theirs["load s"] / ours["load s"] for ours, theirs in pairs]
-    print("ours is faster by, each round:", ", ".join(f"{x:.2f}" for x in ratios))
+    print("theirs / ours to load, each round:", ", ".join(f"{x:.2f}" for x in ratios))
 
 
 def main():

@@ -96,9 +96,8 @@ def empty(shape, dtype):
     """An array that is not initialised; a large one lies where JAX on a CPU keeps it.
 
     JAX copies what is not aligned to a cache line, as large arrays of numpy are not.
-    Huge pages are left to the system: asking for them made loading 2.3 GB 1.1 times as
-    fast where the memory was there, and half as fast on a virtual machine that had
-    given it back to its host (benchmarks/RESULTS.md).
+    Huge pages are left to the system: asked for, they halved the speed on a virtual
+    machine that had given its memory back to the host (benchmarks/RESULTS.md).
     """
     dtype = np.dtype(dtype)
     size = math.prod(shape) * dtype.itemsize
