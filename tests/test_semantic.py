@@ -15,6 +15,23 @@ RATE_HZ = 16_000
 WAVE = {**tiny_speech.WAVE, "feat_extract_norm": "layer", "conv_bias": True}
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        BERT,
+        BERT | tiny_speech.BERT_ADAPTER | {"position_embeddings_type": "relative"},
+        WAVE | {"num_hidden_layers": 3},
+        WAVE | {"model_type": "hubert", "do_stable_layer_norm": True},
+        tiny_speech.WAVLM | {"num_hidden_layers": 1},
+    ],
+)
+def test_a_template_is_what_the_model_would_be_born_as(config):
+    shape = (1, 2, 160) if config["model_type"] == "wav2vec2-bert" else (1, 16_000)
+    module, x = hf.from_config(config), np.zeros(shape, np.float32)
+    born = jax.eval_shape(module.init, jax.random.key(0), x)
+    assert semantic.template(config) == born
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return save_model(tmp_path_factory.mktemp("bert"), BERT, PREPROCESSOR)

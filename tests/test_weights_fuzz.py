@@ -55,7 +55,7 @@ def survives(path):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_mutated_files_raise_only_value_errors(tmp_path, seed):
-    begun = time.perf_counter()
+    begun = time.process_time()
     tracemalloc.start()
     rng = np.random.default_rng(seed)
     path = tmp_path / "x.safetensors"
@@ -70,7 +70,7 @@ def test_mutated_files_raise_only_value_errors(tmp_path, seed):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < MOST_BYTES
-    assert time.perf_counter() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
 
 
 def test_every_truncation_is_refused(tmp_path):

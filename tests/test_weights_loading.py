@@ -10,7 +10,7 @@ import tiny_encoder
 from tiny_encoder import CHECKPOINT, RULES
 
 from distill_jax import sharding, weights
-from distill_jax.weights import loading
+from distill_jax.weights import reading
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_shardings_of_another_tree_are_refused(saved):
 
 def test_missing_tensors_are_an_error_before_any_is_read(saved, monkeypatch):
     path, tree = without(saved, "encoder.distance.weight")
-    monkeypatch.setattr(loading.Reader, "read", lambda *_: pytest.fail("has read"))
+    monkeypatch.setattr(reading.Reader, "read_into", lambda *_: pytest.fail("has read"))
     with pytest.raises(ValueError, match=r"missing: encoder.distance.weight") as error:
         weights.load(path, CHECKPOINT, tree)
     assert str(path) in str(error.value)
@@ -204,7 +204,7 @@ def test_wrong_options_are_refused(saved):
 
 def test_a_file_that_shrinks_while_it_is_read_is_an_error(saved, monkeypatch):
     folder, tree = saved
-    monkeypatch.setattr(loading.os, "preadv", lambda *_: 0)
+    monkeypatch.setattr(reading.os, "preadv", lambda *_: 0)
     with pytest.raises(ValueError, match=r"became shorter while it was read"):
         weights.load(folder, CHECKPOINT, tree)
 
@@ -213,7 +213,7 @@ def test_reads_may_come_in_pieces(saved, monkeypatch):
     folder, tree = saved
     whole = os.preadv
     monkeypatch.setattr(
-        loading.os, "preadv", lambda fd, buffers, at: whole(fd, [buffers[0][:7]], at)
+        reading.os, "preadv", lambda fd, buffers, at: whole(fd, [buffers[0][:7]], at)
     )
     tiny_encoder.assert_same(weights.load(folder, CHECKPOINT, tree)[0], tree)
 

@@ -14,6 +14,7 @@ import numpy as np
 from distill_jax import sharding, weights
 from distill_jax.audio import kaldi, normalise
 from distill_jax.models import hf
+from distill_jax.models.transformer import unstack_layers
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +94,13 @@ def load(folder, layer=LAYER, dtype="float32"):
 
 def template(config):
     """Shapes of the variables of the encoder that a config describes."""
-    module = hf.from_config(config)
+    # Of stacked layers one is traced, which 24 by themselves take seconds for.
+    module = hf.from_config(config, scan=True)
     shape = (1, 16_000)
     if config["model_type"] == BERT:
         shape = (1, 2, config.get("feature_projection_input_dim", 160))
-    return jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))
+    stacked = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))
+    return jax.eval_shape(unstack_layers, stacked)
 
 
 def preprocessing(folder, config):

@@ -6,7 +6,7 @@ from flax import traverse_util
 
 from distill_jax.weights import folder, header, match, rows, table
 from distill_jax.weights.cast import cast
-from distill_jax.weights.loading import Reader
+from distill_jax.weights.reading import Reader
 
 
 def to_flax(tensors, rules, template):

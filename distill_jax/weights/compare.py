@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill_jax.weights.loading import Reader
+from distill_jax.weights.reading import Reader
 
 
 class Difference(NamedTuple):

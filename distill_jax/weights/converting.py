@@ -8,7 +8,7 @@ import numpy as np
 
 from distill_jax.weights import exporting, folder, header
 from distill_jax.weights.cast import cast
-from distill_jax.weights.loading import Reader
+from distill_jax.weights.reading import Reader
 
 # Other forms of the same weights, which are not copied.
 WEIGHTS = (

@@ -1,4 +1,4 @@
-"""Writes tensors and flax variables as safetensors, one tensor at a time."""
+"""Writes tensors and flax variables as safetensors, a few tensors at a time."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill_jax.weights import folder, header, rows, table
+from distill_jax.weights import ahead, folder, header, rows, table
 
 SHARD = "model-{:05d}-of-{:05d}.safetensors"
 MOST_SHARD_BYTES = 5_000_000_000
@@ -21,7 +21,7 @@ class Source(NamedTuple):
     Attributes:
       dtype: as safetensors calls it.
       shape: its axes.
-      make: () -> numpy array, called once, when it is written.
+      make: () -> numpy array, called once, in a thread, shortly before it is written.
     """
 
     dtype: str
@@ -121,7 +121,9 @@ def write_folder(
 
 
 def write_file(path, sources, metadata):
-    """Writes one safetensors file, tensor by tensor, with the bytes of `safetensors`.
+    """Writes one safetensors file with the bytes of `safetensors`.
+
+    While a tensor is written the next ones are made.
 
     Args:
       path: the file.
@@ -144,10 +146,11 @@ def write_file(path, sources, metadata):
         reached += source.size
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
+    sizes = {name: sources[name].size for name in order}
+    with open(path, "wb") as file, ahead.pool() as pool:
         file.write(len(text).to_bytes(8, "little") + text)
-        for name in order:
-            file.write(_bytes(name, sources[name]))
+        for _, numbers in ahead.results(pool, lambda x: _bytes(x, sources[x]), sizes):
+            file.write(numbers)
         file.flush()
         os.fsync(file.fileno())
 

@@ -1,7 +1,6 @@
-"""Reads a checkpoint into flax variables, one tensor at a time, onto devices."""
+"""Reads a checkpoint into flax variables, a few tensors at a time, onto devices."""
 
-import contextlib
-import os
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -12,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from distill_jax.weights import folder, match, rows
-from distill_jax.weights.cast import cast
+from distill_jax.weights import ahead, folder, match, reading, rows
 from distill_jax.weights.header import DTYPES
 
 
@@ -68,7 +66,8 @@ class Report(NamedTuple):
 def load(path, checkpoint, template, options=None):
     """Loads a checkpoint; before a tensor is read, all of them are known to fit.
 
-    Beside the variables the host holds one tensor at a time.
+    Beside the variables the host holds a tensor, or several of 64 MB together, and a
+    block of one in each of a few threads.
 
     Args:
       path: a safetensors file, an index of several, or a folder with either.
@@ -123,10 +122,15 @@ def _read_all(tensors, pairs, options, sharding_of):
         groups.setdefault(pair.path, []).append((pair, tensors.get(name), name))
     made = _made(groups, options)
     leaves = dict.fromkeys(groups)
-    with Reader() as reader:
-        for path in sorted(groups, key=lambda path: _place(groups[path])):
-            array = _array(reader, groups[path], made.pop(path, None), options)
-            # Waiting lets go of the numbers before the next are read. JAX may keep
+    order = sorted(groups, key=lambda path: _place(groups[path]))
+    with reading.Reader() as reader, ahead.pool() as pool:
+
+        def make(path):
+            return _array(reader, groups[path], made.pop(path, None), options)
+
+        sizes = {path: _size(groups[path], options) for path in order}
+        for path, array in ahead.results(pool, make, sizes):
+            # Waiting lets go of the numbers before more are read. JAX may keep
             # them as they lie, may_alias=False or not, so no memory is used twice.
             leaves[path] = jax.block_until_ready(
                 jax.device_put(array, sharding_of[path])
@@ -136,26 +140,26 @@ def _read_all(tensors, pairs, options, sharding_of):
 
 
 def _array(reader, group, made, options):
-    """One leaf on the host, a view of what was read where that will do."""
-    dtype = _target(group[0][0], options)
-    if group[0][0].index is not None:
-        layers = np.empty((len(group), *group[0][0].shape), dtype)
-        for pair, tensor, name in group:
-            layers[pair.index] = (
-                made[pair.index]
-                if tensor is None
-                else _view(reader, pair, tensor, (dtype, name))
-            )
-        return layers
-    ((pair, tensor, name),) = group
-    if tensor is None:
+    """One leaf, on the host unless it is made."""
+    pair, tensor, _ = group[0]
+    dtype = _target(pair, options)
+    if pair.index is None and tensor is None:
         return made.astype(dtype)
-    return _view(reader, pair, tensor, (dtype, name))
+    layers = () if pair.index is None else (len(group),)
+    array = reading.empty((*layers, *pair.shape), dtype)
+    for pair, tensor, name in group:
+        part = array if pair.index is None else array[pair.index, ...]
+        if tensor is None:
+            part[...] = made[pair.index]
+        else:
+            reader.read_into(rows.in_torch_order(part, pair.leaf), tensor, name)
+    return array
 
 
-def _view(reader, pair, tensor, cast_to):
-    array = cast(reader.read(tensor), *cast_to)
-    return rows.to_flax(array, pair.shape, pair.leaf)
+def _size(group, options):
+    """Bytes of a leaf."""
+    itemsize = _target(group[0][0], options).itemsize
+    return sum(math.prod(pair.shape) for pair, _, _ in group) * itemsize
 
 
 def _place(group):
@@ -174,42 +178,6 @@ def _casts(tensors, pairs, options):
         if name is not None and DTYPES[tensors[name].dtype] != dtype:
             casts.setdefault(f"{tensors[name].dtype} -> {dtype.name}", []).append(name)
     return casts
-
-
-class Reader(contextlib.ExitStack):
-    """Reads tensors; keeps their files open until it is closed."""
-
-    def __init__(self):
-        super().__init__()
-        self._files = {}
-
-    def read(self, tensor):
-        """The numbers of a `header.Tensor`, an array of its shape and dtype.
-
-        Raises:
-          ValueError: the file has become shorter, or the dtype cannot be read.
-        """
-        if tensor.dtype not in DTYPES:
-            raise ValueError(
-                f"{tensor.file} has a tensor in {tensor.dtype}, for which there is no "
-                "conversion; write it as F32, F16 or BF16"
-            )
-        if tensor.file not in self._files:
-            self._files[tensor.file] = self.enter_context(tensor.file.open("rb"))
-        data = np.empty(tensor.size, np.uint8)
-        _read_into(self._files[tensor.file], data, tensor)
-        return data.view(DTYPES[tensor.dtype]).reshape(tensor.shape)
-
-
-def _read_into(file, data, tensor):
-    done = 0
-    while done < tensor.size:
-        got = os.preadv(file.fileno(), [data[done:]], tensor.start + done)
-        if not got:
-            raise ValueError(
-                f"{tensor.file} became shorter while it was read; copy it again"
-            )
-        done += got
 
 
 def _checked(options):

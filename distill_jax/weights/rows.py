@@ -119,9 +119,9 @@ def torch_name(row, path):
     torch_module, flax_module, leaves = row
     found = []
     for leaf in leaves:
-        modules = path[1:] if leaf.flax == "" else path[1:-1]
         if leaf.collection != path[0] or leaf.flax not in ("", path[-1]):
             continue
+        modules = path[1:] if leaf.flax == "" else path[1:-1]
         numbers = _pattern(flax_module).fullmatch("/".join(modules))
         if numbers:
             prefix = _filled(torch_module, numbers.groupdict())
@@ -157,10 +157,9 @@ def torch_shape(shape, leaf):
 def to_torch(array, leaf):
     """A flax array as PyTorch has it; C-ordered, in the dtype of the leaf."""
     # A jax array is moved on its device, which takes a fifth of numpy's time.
-    flax, torch = _groups(leaf.axes)
     shape = torch_shape(array.shape, leaf)
-    moved = array.transpose([flax.index(axis) for axis in "".join(torch)])
-    return np.asarray(moved.reshape(shape), leaf.dtype or array.dtype, order="C")
+    moved = in_torch_order(array, leaf).reshape(shape)
+    return np.asarray(moved, leaf.dtype or array.dtype, order="C")
 
 
 def to_flax(array, shape, leaf):
@@ -176,6 +175,12 @@ def to_flax(array, shape, leaf):
     sizes = dict(zip(flax, shape, strict=True))
     split = np.asarray(array).reshape([sizes[axis] for axis in order])
     return split.transpose([order.index(axis) for axis in flax])
+
+
+def in_torch_order(array, leaf):
+    """A flax array with the axes of PyTorch, each of a group by itself, as a view."""
+    flax, torch = _groups(leaf.axes)
+    return array.transpose([flax.index(axis) for axis in "".join(torch)])
 
 
 @functools.cache
