@@ -1,5 +1,6 @@
 import json
 
+import jax
 import numpy as np
 import pytest
 import tiny_speech
@@ -7,6 +8,7 @@ from tiny_extraction import BERT, PREPROCESSOR, save_model, voice
 
 from distill_jax import semantic, weights
 from distill_jax.audio import files, kaldi
+from distill_jax.models import hf
 from distill_jax.semantic import extraction
 from distill_jax.semantic.encoder import bucket
 
