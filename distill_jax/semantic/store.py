@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from distill_jax import weights, workdir
-from distill_jax.weights import header, loading
+from distill_jax.weights import header, reading
 
 INDEX = "index.json"
 SHARD = "features-{:05d}.safetensors"
@@ -126,5 +126,5 @@ def find(out, source):
         )
     place = Place(**entries[str(source)])
     tensors = header.read_file(Path(out) / place.file).tensors
-    with loading.Reader() as reader:
+    with reading.Reader() as reader:
         return reader.read(tensors[place.tensor])
