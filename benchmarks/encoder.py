@@ -100,20 +100,35 @@ def calls_of(contenders, seconds, dtype):
     }
 
 
+class Watched:
+    """A call whose newest result is kept, and how much memory it took."""
+
+    def __init__(self, call):
+        self.call, self.result, self.peak = call, None, None
+
+    def __call__(self):
+        self.peak = peak_mb(self._keep)
+
+    def _keep(self):
+        self.result = self.call()
+
+
 def compare(calls, operations, rounds):
     """One line of figures."""
+    calls = {name: Watched(call) for name, call in calls.items()}
     times = timing.in_turns(calls, rounds)
-    ours, share = times["ours"].median, operations / times["ours"].median
-    line = f"ours {ours:.2f} s, {share / matmul_rate():.0%} of the matrix-multiply rate"
-    line += f", peak {peak_mb(calls['ours']):.0f} MB"
+    ours = times["ours"].median
+    share = operations / ours / matmul_rate()
+    line = f"ours {ours:.2f} s, {share:.0%} of the matrix-multiply rate"
+    line += f", peak {calls['ours'].peak:.0f} MB"
     if "transformers" not in calls:
         return line
     other = times["transformers"].median
-    apart = np.abs(calls["ours"]() - calls["transformers"]()).max()
+    apart = np.abs(calls["ours"].result - calls["transformers"].result).max()
     return (
         f"{line}; transformers {other:.2f} s, peak "
-        f"{peak_mb(calls['transformers']):.0f} MB; {other / ours:.2f} x; "
-        f"largest difference {apart:.1e}"
+        f"{calls['transformers'].peak:.0f} MB; "
+        f"{other / ours:.2f} x; largest difference {apart:.1e}"
     )
 
 

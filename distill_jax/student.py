@@ -1,5 +1,6 @@
 """A trained keyword network and what is needed to use it."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from distill_jax.audio import front_end
 from distill_jax.models.tiny_conv import TinyConv
 from distill_jax.tasks import distill
 
-BATCH = 64
+BATCH = 64  # windows that are scored at a time
 
 
 class Student(NamedTuple):
@@ -78,15 +79,11 @@ def features(student, audio_bs):
     return front_end.log_mel(audio_bs, student.front)
 
 
-def probabilities(student, feature_btf):
-    """Probability of every label, [b, labels]; can be jitted.
-
-    Args:
-      student: the network.
-      feature_btf: as `features` gives them, of whole windows.
-    """
-    logits_bc, _ = student.module.apply(student.variables, feature_btf)
-    return jax.nn.softmax(logits_bc)
+def probabilities(logits_bc):
+    """Softmax in double precision, where sure scores still differ from 1, [b, c]."""
+    logits_bc = np.asarray(logits_bc, np.float64)
+    odds_bc = np.exp(logits_bc - logits_bc.max(axis=1, keepdims=True))
+    return odds_bc / odds_bc.sum(axis=1, keepdims=True)
 
 
 def scores(student, audio_bs):
@@ -97,7 +94,7 @@ def scores(student, audio_bs):
       audio_bs: full scale 1, at the rate of `student.front`, [b, `student.samples`].
 
     Returns:
-      numpy float32 [b, labels].
+      numpy float64 [b, labels].
 
     Raises:
       ValueError: the windows have another length.
@@ -108,16 +105,16 @@ def scores(student, audio_bs):
             f"{student.samples}): {student.samples / student.front.rate_hz:g} s at "
             f"{student.front.rate_hz} Hz; cut or pad them"
         )
-
-    @jax.jit
-    def of_batch(variables, audio_bs):
-        used = student._replace(variables=variables)
-        return probabilities(used, features(used, audio_bs))
-
-    parts = [np.zeros((0, len(student.labels)), np.float32)]
+    parts = [np.zeros((0, len(student.labels)))]
     for start in range(0, len(audio_bs), BATCH):
         part_bs = np.asarray(audio_bs[start : start + BATCH], np.float32)
         # One shape, compiled once.
         padded_bs = np.pad(part_bs, ((0, BATCH - len(part_bs)), (0, 0)))
-        parts.append(of_batch(student.variables, padded_bs)[: len(part_bs)])
+        logits_bc = _logits(student.module, student.front, student.variables, padded_bs)
+        parts.append(probabilities(logits_bc)[: len(part_bs)])
     return np.concatenate(parts)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _logits(module, front, variables, audio_bs):
+    return module.apply(variables, front_end.log_mel(audio_bs, front))[0]

@@ -169,13 +169,6 @@ def test_network_is_heard_alike_at_once_and_frame_by_frame(run):
     np.testing.assert_allclose(found, streaming.smooth(score_n, 3), atol=1e-5)
 
 
-def test_clips_are_classified_as_the_student_does(run):
-    trained = student.load(run)
-    audio_bs = np.random.default_rng(0).normal(0, 0.1, (3, trained.samples))
-    found = network.classifier(trained)(audio_bs.astype(np.float32))
-    np.testing.assert_allclose(found, student.scores(trained, audio_bs), atol=1e-6)
-
-
 def test_word_is_chosen_where_it_is_the_only_one():
     assert network.chosen_word(("unknown", "on"), "") == 1
     assert network.chosen_word(("on", "off"), "off") == 1

@@ -110,9 +110,9 @@ def _heads(qkv, mask_bu, table, blocks, drop):
     queries = blocks.queries or queries_of(query_bhtk.shape[:3])
     query_nbhtk = split_blocks(query_bhtk, queries)
     # The band of a block is as wide as its reach, so there must be as many keys.
-    extra = 0
-    if table is not None:
-        extra = max(0, queries - 1 + len(table.row_rk) - key_bhuk.shape[2])
+    keys = key_bhuk.shape[2]
+    least = keys if table is None else queries - 1 + len(table.row_rk)
+    extra = -(-max(keys, least) // FEW) * FEW - keys
     pads = ((0, 0), (0, 0), (0, extra), (0, 0))
     key_bhuk, value_bhuk = jnp.pad(key_bhuk, pads), jnp.pad(value_bhuk, pads)
     least_bu = jnp.where(mask_bu, 0.0, jnp.finfo(jnp.float32).min)

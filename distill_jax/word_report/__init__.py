@@ -1,6 +1,8 @@
 """How well a wake word is heard, as a page to look at and to listen to."""
 
-from distill_jax import report
+import logging
+
+from distill_jax import checkpoints, report
 from distill_jax.word_report import clips, errors, streams
 from distill_jax.word_report.job import Job, Listening, Side
 from distill_jax.word_report.listening import scenes_of, timelines
@@ -8,7 +10,20 @@ from distill_jax.word_report.listening import scenes_of, timelines
 FILE = "report.json"
 CHAPTERS = (streams.operation, streams.trade_off, clips.accuracy, errors.to_hear)
 
-__all__ = ["FILE", "Job", "Listening", "Side", "write"]
+__all__ = ["FILE", "Job", "Listening", "Side", "announce", "write"]
+
+log = logging.getLogger(__name__)
+
+
+def announce(workdir):
+    """Tells how to judge a run that is finished: the word has to be chosen."""
+    labels = ", ".join(checkpoints.read_config(workdir).labels)
+    log.info(
+        "trained to tell apart %s; judge a word, with a report to hear: "
+        "distill-jax evaluate --workdir %s --word WORD",
+        labels,
+        workdir,
+    )
 
 
 def write(job):

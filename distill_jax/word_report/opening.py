@@ -1,5 +1,6 @@
 """From the folder of a run to what is evaluated."""
 
+from functools import partial
 from pathlib import Path
 
 from distill_jax import student
@@ -50,7 +51,7 @@ def load(workdir, word, listening, data=None, noise=None):
         workdir.resolve().name,
         trained.labels,
         number,
-        network.classifier(trained),
+        partial(student.scores, trained),
         network.scorer(trained, number),
         valid,
         test,
