@@ -2,7 +2,7 @@
 
     python -m benchmarks.encoder [--layers 24] [--seconds 10,30,60] [--rounds 3]
     python -m benchmarks.encoder --dtype bfloat16 --seconds 10
-    python -m benchmarks.encoder --layers 4 --seconds 600 --rounds 1 --ours
+    python -m benchmarks.encoder --layers 4 --seconds 600 --rounds 0 --ours
 
 Same random weights and input, batch 1, in turns in one process. Shown are seconds, how
 many times faster ours is, the share of the rate at which this machine multiplies large

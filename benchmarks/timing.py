@@ -28,7 +28,7 @@ def in_turns(calls, rounds=9):
 
     Args:
       calls: {name: function without arguments that waits for its result}.
-      rounds: how often, after a first call that compiles.
+      rounds: how often, after a first call that compiles; 0 leaves it at that.
 
     Returns:
       {name: `Times`}.
@@ -38,6 +38,7 @@ def in_turns(calls, rounds=9):
     for _ in range(rounds):
         for name, call in calls.items():
             seconds[name].append(once(call))
+    seconds = {name: taken or [first[name]] for name, taken in seconds.items()}
     return {
         name: Times(first[name], statistics.median(taken), min(taken), max(taken))
         for name, taken in seconds.items()
