@@ -39,3 +39,27 @@ def call(capsys):
         return status, said.out, said.err
 
     return call
+
+
+@pytest.fixture
+def lines(call):
+    """Calls the command, which must succeed: the lines that it says."""
+
+    def lines(*arguments):
+        status, said, complaint = call(*arguments)
+        assert not status, complaint
+        return said.splitlines()
+
+    return lines
+
+
+@pytest.fixture
+def refused(call):
+    """Calls the command and expects a message of the user's mistake."""
+
+    def refused(*arguments):
+        status, _, complaint = call(*arguments)
+        assert status == 2
+        return complaint
+
+    return refused

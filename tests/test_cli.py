@@ -29,32 +29,6 @@ def run(home, tmp_path_factory):
     return tiny_vae.trained(tmp_path_factory.mktemp("job"))
 
 
-@pytest.fixture
-def call(capsys):
-    """Calls the command in this process: its lines, or what it complains about."""
-
-    def call(*arguments):
-        cli.main([str(argument) for argument in arguments])
-        return capsys.readouterr().out.splitlines()
-
-    return call
-
-
-@pytest.fixture
-def refused(capsys):
-    """Calls the command and expects a message of the user's mistake."""
-
-    def refused(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(argument) for argument in arguments])
-        assert stop.value.code == 2
-        said = capsys.readouterr().err
-        assert "Traceback" not in said
-        return said
-
-    return refused
-
-
 def sounds_of(run):
     return sorted((run.parent / "sounds").rglob("*.wav"))
 
@@ -63,9 +37,9 @@ def seconds(path):
     return len(files.read(path, RATE_HZ)) / RATE_HZ
 
 
-def test_reconstruct_takes_files_and_folders_and_keeps_lengths(run, call, tmp_path):
+def test_reconstruct_takes_files_and_folders_and_keeps_lengths(run, lines, tmp_path):
     first = sounds_of(run)[0]
-    said = call(
+    said = lines(
         "reconstruct", first, run.parent / "sounds", "--workdir", run, "--out", tmp_path
     )
     made = [
@@ -103,10 +77,10 @@ def test_reconstruct_wants_a_sound_that_exists(run, refused, tmp_path):
     assert "no sound file" in refused("reconstruct", tmp_path, "--workdir", run)
 
 
-def test_generate_is_exact_repeatable_and_tells_how_it_was_made(run, call, tmp_path):
+def test_generate_is_exact_repeatable_and_tells_how_it_was_made(run, lines, tmp_path):
     command = ["generate", "--workdir", run, "--seconds", 0.7, "--temperature", 0.5]
-    first = call(*command, "-n", 2, "--seed", 3, "--out", tmp_path / "a")
-    again = call(*command, "--count", 1, "--seed", 4, "--out", tmp_path / "b")
+    first = lines(*command, "-n", 2, "--seed", 3, "--out", tmp_path / "a")
+    again = lines(*command, "--count", 1, "--seed", 4, "--out", tmp_path / "b")
     assert [line.rpartition("/")[2].split(" ")[0] for line in first + again] == [
         "generated_3.wav",
         "generated_4.wav",
@@ -122,9 +96,9 @@ def test_generate_is_exact_repeatable_and_tells_how_it_was_made(run, call, tmp_p
     assert settings["step"] == 2 and settings["program"].startswith("distill_jax ")
 
 
-def test_generate_writes_flac_and_draws_from_the_standard_prior(run, call, tmp_path):
+def test_generate_writes_flac_and_draws_from_the_standard_prior(run, lines, tmp_path):
     command = ["generate", "--workdir", run, "--seconds", 0.2, "--out", tmp_path]
-    call(*command, "--format", "flac", "--prior", "standard")
+    lines(*command, "--format", "flac", "--prior", "standard")
     assert files.read_settings(tmp_path / "generated_0.flac")["prior"] == "standard"
 
 
@@ -146,13 +120,13 @@ def test_generate_refuses_what_cannot_be_made(run, refused, option, value):
 
 
 def test_analyse_names_only_what_it_found_and_generate_moves_there(
-    run, call, refused, tmp_path
+    run, lines, refused, tmp_path
 ):
     (run / "report/analysis.json").unlink(missing_ok=True)
     command = ["generate", "--workdir", run, "--seconds", 0.3, "--out", tmp_path]
     assert "distill-jax analyse" in refused(*command, "--axis", "axis1=1")
 
-    said = call("analyse", "--workdir", run)
+    said = lines("analyse", "--workdir", run)
     assert said[0].startswith("axis1: ")
     assert said[-1] == str(run / "report/analysis.html")
     # Two steps of training are not enough for a name.
@@ -160,22 +134,22 @@ def test_analyse_names_only_what_it_found_and_generate_moves_there(
 
     said = refused(*command, "--axis", "warmth=+1")
     assert "'warmth'" in said and "no axis of this model has earned a name" in said
-    said = call(*command, "--axis", "axis1=+99", "--axis", "axis2=-0.5")
+    said = lines(*command, "--axis", "axis1=+99", "--axis", "axis2=-0.5")
     assert "axis1=+99 is outside the safe range" in said[0]
     made = next(tmp_path.glob("generated_0_axis1+*_axis2-0.5.wav"))
     position_of = files.read_settings(made)["axis"]
     assert 0 < position_of["axis1"] < 10 and position_of["axis2"] == -0.5
 
 
-def test_interpolate_writes_both_ends_and_what_lies_between(run, call, tmp_path):
+def test_interpolate_writes_both_ends_and_what_lies_between(run, lines, tmp_path):
     start, end = sounds_of(run)[:2]
     command = ["interpolate", start, end, "--workdir", run, "--out", tmp_path]
-    call(*command, "--steps", 3)
+    lines(*command, "--steps", 3)
     made = sorted(tmp_path.glob("*.wav"))
     assert [path.stem[-2:] for path in made] == ["00", "01", "02"]
     assert {seconds(path) for path in made} == {min(seconds(start), seconds(end))}
     assert [files.read_settings(path)["mix"] for path in made] == [[0.0], [0.5], [1.0]]
-    call(*command, "--morph")
+    lines(*command, "--morph")
     (morph,) = tmp_path.glob("*_morph.wav")
     assert files.read_settings(morph)["mix"] == [0.0, 1.0]
 

@@ -9,7 +9,7 @@ import pytest
 import tiny_wake_word
 from tiny_wake_word import RATE_HZ
 
-from distill_jax import cli, streaming, student, word_report
+from distill_jax import streaming, student, word_report
 from distill_jax.audio import files
 from distill_jax.data import scenes
 from distill_jax.word_report import network, opening, sides
@@ -25,26 +25,6 @@ def run(tmp_path_factory):
         folder = tmp_path_factory.mktemp("job")
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield tiny_wake_word.untrained(folder)
-
-
-@pytest.fixture
-def call(capsys):
-    def call(*arguments):
-        cli.main([str(argument) for argument in arguments])
-        return capsys.readouterr().out.splitlines()
-
-    return call
-
-
-@pytest.fixture
-def refused(capsys):
-    def refused(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            cli.main([str(argument) for argument in arguments])
-        assert stop.value.code == 2
-        return capsys.readouterr().err
-
-    return refused
 
 
 def level(audio_bs):
@@ -210,19 +190,19 @@ def test_noise_that_was_all_trained_with_is_refused(run):
         sides.more_noise(run.parent / "noise", RATE_HZ, corpus, ())
 
 
-def test_evaluate_and_then_detect(run, call, refused, tmp_path):
+def test_evaluate_and_then_detect(run, lines, refused, tmp_path):
     path = tmp_path / "sound.wav"
     files.write(path, np.tile(tiny_wake_word.clip(1800, 3, 1.0), 3), RATE_HZ, {})
     assert "evaluate --workdir" in refused("detect", path, "--workdir", run)
-    said = call("evaluate", "--workdir", run, "--snr-db", "0", "--per-hour", "1e6")
+    said = lines("evaluate", "--workdir", run, "--snr-db", "0", "--per-hour", "1e6")
     assert said[1].startswith("'high', threshold ")
     assert said[-1] == f"Look and listen: {run / 'report' / 'index.html'}"
     assert (run / "report" / "index.html").is_file()
-    lines = call("detect", path, "--workdir", run)
-    assert lines[-1].endswith("triggers of 'high'")
-    lines = call("detect", path, "--workdir", run, "--threshold", "0")
+    heard = lines("detect", path, "--workdir", run)
+    assert heard[-1].endswith("triggers of 'high'")
+    heard = lines("detect", path, "--workdir", run, "--threshold", "0")
     # A window is whole after 0.99 s; then one a second.
-    assert [line.split()[0] for line in lines] == ["0.99", "1.99", "2.99", "3"]
+    assert [line.split()[0] for line in heard] == ["0.99", "1.99", "2.99", "3"]
 
 
 def test_verbs_refuse_what_cannot_be_meant(run, refused, tmp_path):
