@@ -24,10 +24,7 @@ from distill_jax import semantic
 from distill_jax.audio import files
 
 # WavLM of transformers gives torch a mask and a bias of different types.
-pytestmark = [
-    pytest.mark.parity,
-    pytest.mark.filterwarnings("ignore:Support for mismatched"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched")
 RATE_HZ = 16_000
 UTTERANCES = ("1272-141231-0000", "1272-141231-0001")
 # last_hidden_state[:, 25:28, 4:10], test_inference_w2v2_bert of transformers 5.23.
@@ -113,6 +110,7 @@ def test_w2v_bert_gives_the_published_numbers(real):
     np.testing.assert_allclose(slices, PUBLISHED, atol=1e-4)
 
 
+@pytest.mark.parity
 def test_a_folder_of_models_and_utterances_is_compared(tmp_path, monkeypatch, request):
     masked = {"return_attention_mask": True, "do_normalize": True}
     masked |= {"feature_extractor_type": "Wav2Vec2FeatureExtractor"}
