@@ -134,8 +134,8 @@ def _heads(qkv, mask_bu, table, blocks, drop):
 def _missing_keys(keys, queries, table):
     """How many keys that nobody sees to add.
 
-    The band of a block is as wide as its reach, so there must be as many; and with a
-    multiple of 16 the products take a sixth less time on a CPU.
+    The band of a block is as wide as its reach, so there must be as many; and a
+    multiple of 16 fills whole tiles of the products.
     """
     least = 0 if table is None else queries - 1 + len(table.row_rk)
     return -(-max(keys, least) // FEW) * FEW - keys
