@@ -22,7 +22,7 @@ from configs.distill import get_config
 from distill_jax import detection, main, metrics, student, train
 from distill_jax.audio import augment
 from distill_jax.data import labelled
-from distill_jax.tasks import distill
+from distill_jax.tasks import distill, words
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 LEVELS_DB = (10, 5, 0, -5)
@@ -65,7 +65,7 @@ def config_of(name, seed, options):
     config.data.noise = str(options.root / "background_noise")
     config.seed = seed
     config.update_from_flattened_dict(changes)
-    found, _ = distill.corpus(config)
+    found, _ = words.corpus(config)
     config.labels = found.labels
     per_epoch = len(found.split("train")) / config.batch
     config.steps = round(options.epochs * per_epoch)
@@ -87,7 +87,7 @@ def multiplications(module):
 
 def accuracies(trained):
     """{"clean" or "N dB": right answers of test clips}, and how many there are."""
-    found, recordings = distill.corpus(trained.config)
+    found, recordings = words.corpus(trained.config)
     test = labelled.examples(found, "test", recordings, trained.samples)
     batches = labelled.valid_batches(test, len(test.label_n))
     (batch,) = batches()

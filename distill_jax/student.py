@@ -9,7 +9,7 @@ import numpy as np
 from distill_jax import checkpoints
 from distill_jax.audio import front_end
 from distill_jax.models.tiny_conv import TinyConv
-from distill_jax.tasks import distill
+from distill_jax.tasks import distill, words
 
 BATCH = 64  # windows that are scored at a time
 
@@ -68,7 +68,7 @@ def of_variables(config, variables):
         config,
         tuple(config.labels),
         distill.front(config),
-        distill.window_samples(config),
+        words.window_samples(config),
         distill.model(config),
         variables,
     )

@@ -12,7 +12,7 @@ import tiny_words
 
 from distill_jax import optimizer, student
 from distill_jax.audio import augment, front_end
-from distill_jax.tasks import TASKS, distill
+from distill_jax.tasks import TASKS, distill, words
 
 ROOT = Path(__file__).parents[1]
 
@@ -68,7 +68,7 @@ def test_held_out_features_are_those_of_the_audio_as_it_is(annotated, config):
 
 def test_training_features_are_those_of_augmented_audio(annotated, config):
     batch, trained, held = annotated
-    frozen = distill.bank(config)
+    frozen = words.bank(config)
     varied = augment.Settings(rate_hz=16_000, **config.augment)
     heard_bs = augment.augment(batch["audio_bs"], batch["seed_b"], frozen, varied)
     feature_btf = front_end.log_mel(heard_bs, distill.front(config))
@@ -123,7 +123,7 @@ def test_evaluation_leaves_out_examples_without_weight(task, started, annotated)
 def test_evaluation_is_cross_entropy_and_share_of_right_answers():
     logits_bc = np.log([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]])
     label_b = np.array([0, 1])
-    found = distill.counted(logits_bc, np.eye(3)[label_b], label_b)
+    found = words.counted(logits_bc, np.eye(3)[label_b], label_b)
     np.testing.assert_allclose(found["loss"], -np.log([0.5, 0.2]), rtol=1e-6)
     np.testing.assert_array_equal(found["accuracy"], [1, 0])
 

@@ -185,7 +185,7 @@ def test_more_noise_leaves_out_what_training_heard(run, tmp_path, caplog):
 
 
 def test_noise_that_was_all_trained_with_is_refused(run):
-    corpus, _ = opening.distill.corpus(student.load(run).config)
+    corpus, _ = opening.words.corpus(student.load(run).config)
     with pytest.raises(ValueError, match="part of what the network was trained with"):
         sides.more_noise(run.parent / "noise", RATE_HZ, corpus, ())
 

@@ -9,7 +9,7 @@ import numpy as np
 from distill_jax import checkpoints, workdir
 from distill_jax.audio import files
 from distill_jax.task import TrainState
-from distill_jax.tasks import distill
+from distill_jax.tasks import distill, words
 
 RATE_HZ = 16_000
 CONFIG = Path(__file__).parents[1] / "configs" / "distill.py"
@@ -69,7 +69,7 @@ def untrained(folder):
     values.data.root = str(recordings(folder / "words"))
     values.data.noise = str(noise(folder / "noise", ["hum", "hiss"], 30.0))
     values.data.cache = str(folder / "cache")
-    corpus, _ = distill.corpus(values)
+    corpus, _ = words.corpus(values)
     values.labels = corpus.labels
     module, rng = distill.model(values), np.random.default_rng(0)
     shapes = jax.eval_shape(module.init, jax.random.key(0), np.zeros((1, *module.size)))

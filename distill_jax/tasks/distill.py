@@ -1,19 +1,25 @@
 """A keyword network as a job: windows of sound in, which word was said out."""
 
-import logging
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from distill_jax import folders, losses
-from distill_jax.audio import augment, front_end, rooms
-from distill_jax.data import labelled, stream
+from distill_jax import losses
+from distill_jax.audio import augment, front_end
 from distill_jax.models.tiny_conv import TinyConv
-from distill_jax.task import Data, Task
+from distill_jax.task import Task
+from distill_jax.tasks.words import (
+    bank,
+    counted,
+    data,
+    heard,
+    rate_hz,
+    summed,
+    varied,
+    window_samples,
+)
 
-log = logging.getLogger(__name__)
+__all__ = ["annotate", "data", "front", "make", "mixed", "model", "rate_hz"]
 
 PREVIEWS = 4
 
@@ -23,16 +29,6 @@ def front(config):
     settings = front_end.FrontEnd(**config.front_end)
     front_end.check(settings)
     return settings
-
-
-def rate_hz(config):
-    """Samples per second of the audio in a batch."""
-    return config.front_end.rate_hz
-
-
-def window_samples(config):
-    """Length of one window in samples."""
-    return round(config.data.window_seconds * config.front_end.rate_hz)
 
 
 def model(config):
@@ -48,78 +44,12 @@ def model(config):
     )
 
 
-def corpus(config):
-    """The recordings, checked and divided, and where their samples are.
-
-    Args:
-      config: as `configs/distill.py` gives it.
-
-    Returns:
-      `labelled.Corpus` and `labelled.Recordings`.
-
-    Raises:
-      ValueError: there is no `data.root`, or see `labelled.read`.
-    """
-    settings = config.data.to_dict()
-    root, cache = settings.pop("root"), settings.pop("cache")
-    del settings["workers"]
-    if not root:
-        raise ValueError(
-            "there is nothing to learn from; set --config.data.root to a folder with a "
-            "folder of recordings for every word"
-        )
-    cache = folders.cache("labelled", cache)
-    settings = labelled.Settings(**{**settings, "words": tuple(settings["words"])})
-    found = labelled.read(root, cache, settings)
-    return found, labelled.prepare(found, config.front_end.rate_hz, cache)
-
-
-def data(config):
-    """The batches of the job, `Data`; see `corpus` for what it reads and raises.
-
-    What there is to tell apart is found in the recordings and written to
-    `config.labels`, so that it is kept, and held on resume, with the other settings.
-    """
-    found, recordings = corpus(config)
-    config.labels = found.labels
-    sides = {
-        split: labelled.examples(found, split, recordings, window_samples(config))
-        for split in ("train", "valid")
-    }
-    log.info(
-        "%d clips of %s to train on, %d held out",
-        len(sides["train"].label_n),
-        ", ".join(found.labels),
-        len(sides["valid"].label_n),
-    )
-    loading = stream.Loading(
-        workers=config.data.workers,
-        process=jax.process_index(),
-        processes=jax.process_count(),
-    )
-    return Data(
-        labelled.train_stream(sides["train"], config.batch, config.seed, loading),
-        labelled.valid_batches(sides["valid"], config.batch, loading),
-    )
-
-
-def bank(config):
-    """Noise and rooms that training clips are mixed with, `augment.Bank`."""
-    found, recordings = corpus(config)
-    noise_s = labelled.noise(found, "train", recordings)
-    room_nr = np.zeros((0, 0))
-    if config.augment.room_probability > 0:
-        simulated = rooms.Settings(rate_hz=config.front_end.rate_hz)
-        room_nr = rooms.responses(folders.cache("rooms", config.data.cache), simulated)
-    return augment.bank(noise_s, room_nr, window_samples(config))
-
-
-def annotate(front, varied, masks):
+def annotate(front, settings, masks):
     """Makes the function that adds the features of the audio to a batch.
 
     Args:
       front: `front_end.FrontEnd`.
-      varied: `augment.Settings` for batches to train on, those with a `step`.
+      settings: `augment.Settings` for batches to train on, those with a `step`.
       masks: `augment.Masks`, likewise.
 
     Returns:
@@ -127,11 +57,8 @@ def annotate(front, varied, masks):
     """
 
     def annotated(bank, batch):
-        audio_bs, training = batch["audio_bs"], "step" in batch
-        if training:
-            audio_bs = augment.augment(audio_bs, batch["seed_b"], bank, varied)
-        feature_btf = front_end.log_mel(audio_bs, front)
-        if training and (masks.times or masks.bands):
+        feature_btf = front_end.log_mel(heard(batch, bank, settings), front)
+        if "step" in batch and (masks.times or masks.bands):
             feature_btf = augment.spec_augment(feature_btf, batch["seed_b"], masks)
         return {**batch, "feature_btf": feature_btf}
 
@@ -157,14 +84,6 @@ def mixed(rng, feature_btf, target_bc, alpha):
         lambda x_b: share * x_b + (1 - share) * jnp.roll(x_b, 1, axis=0),
         (feature_btf, target_bc),
     )
-
-
-def counted(logits_bc, target_bc, label_b):
-    """Cross entropy in nats and whether the likeliest class is right, each [batch]."""
-    return {
-        "loss": optax.softmax_cross_entropy(logits_bc, target_bc),
-        "accuracy": (logits_bc.argmax(axis=1) == label_b).astype(jnp.float32),
-    }
 
 
 def make(config):
@@ -212,11 +131,8 @@ def make(config):
     def eval_fn(params, state, batch):
         target_bc = jax.nn.one_hot(batch["label_b"], classes)
         logits_bc = classify(params, state, batch)
-        weight_b = batch["weight_b"]
-        return {
-            name: (jnp.sum(value_b * weight_b), jnp.sum(weight_b))
-            for name, value_b in counted(logits_bc, target_bc, batch["label_b"]).items()
-        }
+        found = counted(logits_bc, target_bc, batch["label_b"])
+        return summed(found, batch["weight_b"])
 
     def preview(params, state, batch):
         del params, state
@@ -232,7 +148,7 @@ def make(config):
         load=lambda params: (params, bank(config)),
         annotate=annotate(
             front(config),
-            augment.Settings(rate_hz=config.front_end.rate_hz, **config.augment),
+            varied(config),
             augment.Masks(**config.masks),
         ),
         preview=preview,

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from distill_jax import student
-from distill_jax.tasks import distill
+from distill_jax.tasks import words
 from distill_jax.word_report import network, sides
 from distill_jax.word_report.job import Job
 
@@ -32,7 +32,7 @@ def load(workdir, word, listening, data=None, noise=None):
     number = network.chosen_word(trained.labels, word)
     config = trained.config.copy_and_resolve_references()
     config.data.root = str(data or config.data.root)
-    corpus, recordings = distill.corpus(config)
+    corpus, recordings = words.corpus(config)
     if corpus.labels != trained.labels:
         raise ValueError(
             f"{config.data.root} holds {', '.join(corpus.labels)}, but the network "
