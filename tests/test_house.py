@@ -17,6 +17,7 @@ MOST_LINES_OF_FUNCTION = 80
 FLOORS = [
     ("task", "progress", "folders", "workdir", "detection"),
     ("audio", "weights", "losses", "metrics", "sharding", "optimizer", "integrity"),
+    ("distillation",),
     ("report", "checkpoints", "step", "streaming"),
     ("train", "models", "data"),
     ("tasks",),

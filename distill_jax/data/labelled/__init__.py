@@ -2,15 +2,13 @@
 
 from distill_jax.data.labelled.batches import (
     Examples,
-    Recordings,
     examples,
-    noise,
-    prepare,
     train_stream,
     valid_batches,
 )
 from distill_jax.data.labelled.clips import SILENCE, UNKNOWN, Clip, Corpus
 from distill_jax.data.labelled.corpus import Settings, read
+from distill_jax.data.labelled.recordings import Recordings, noise, prepare
 
 __all__ = [
     "SILENCE",

@@ -1,36 +1,18 @@
 """From a corpus of labelled recordings to batches addressed by step."""
 
 import functools
-import hashlib
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from distill_jax import folders
-from distill_jax.audio import files
-from distill_jax.data import pipeline, stream
+from distill_jax.data import stream
 from distill_jax.data.labelled import mixture
 from distill_jax.data.labelled.clips import SILENCE, UNKNOWN
-from distill_jax.data.manifest import threaded
+from distill_jax.data.labelled.recordings import mapped, stretch
 from distill_jax.data.stream import ALONE
 
 # Loudness of stretches is compared in blocks of so many seconds.
 BLOCK_SECONDS = 0.01
-
-
-class Recordings(NamedTuple):
-    """All recordings of a corpus, one after the other in one file.
-
-    Attributes:
-      path: of a float32 array [s] that can be mapped.
-      rate_hz: its sampling rate.
-      places: {sha256: (first sample, samples)}.
-    """
-
-    path: str
-    rate_hz: int
-    places: dict
 
 
 class Examples(NamedTuple):
@@ -57,36 +39,6 @@ class Examples(NamedTuple):
     window: int
 
 
-def prepare(corpus, rate_hz, cache):
-    """Decodes and resamples the recordings of a corpus once, into one file.
-
-    Args:
-      corpus: `Corpus`.
-      rate_hz: sampling rate of the result.
-      cache: folder for it; a whole file of the same recordings is used again.
-
-    Returns:
-      `Recordings`.
-
-    Raises:
-      OSError: the disk has no room for it, told beforehand, or fills up meanwhile.
-      ValueError: a file changed since it was checked.
-    """
-    folder = Path(cache) / f"labelled_{rate_hz}"
-    folder.mkdir(parents=True, exist_ok=True)
-    sounds = [file.sha256 for file in corpus.files]
-    path = folder / f"{hashlib.sha256(' '.join(sounds).encode()).hexdigest()[:24]}.f32"
-    sizes = [
-        files.length(round(file.seconds * file.rate_hz), file.rate_hz, rate_hz)
-        for file in corpus.files
-    ]
-    if not path.exists() or path.stat().st_size != 4 * sum(sizes):
-        _write(path, sizes, corpus.files, rate_hz)
-    firsts = (np.cumsum(sizes) - sizes).tolist()
-    places = zip(firsts, sizes, strict=True)
-    return Recordings(str(path), rate_hz, dict(zip(sounds, places, strict=True)))
-
-
 def examples(corpus, split, recordings, window):
     """The clips of one split.
 
@@ -108,10 +60,10 @@ def examples(corpus, split, recordings, window):
     clips = corpus.split(split)
     if not clips:
         raise ValueError(f"the corpus has no clip of the split {split!r}")
-    audio_s = _mapped(recordings.path)
+    audio_s = mapped(recordings.path)
     ranges = []
     for clip in clips:
-        start, length = _range(clip, recordings)
+        start, length = stretch(clip, recordings)
         if not (split == "train" and clip.label in (UNKNOWN, SILENCE)):
             start, length = _loudest(audio_s, start, length, (window, recordings))
         ranges.append((start, length))
@@ -175,44 +127,6 @@ def valid_batches(examples, batch, loading=ALONE):
     return stream.by_step(make, -(-len(examples.label_n) // batch))
 
 
-def noise(corpus, split, recordings):
-    """Background noise of one split as one array, float32 [s]; empty if there is none.
-
-    Args:
-      corpus: `Corpus`.
-      split: "train", "valid" or "test".
-      recordings: from `prepare`.
-    """
-    audio_s = _mapped(recordings.path)
-    ranges = [_range(clip, recordings) for clip in corpus.noise if clip.split == split]
-    parts = [audio_s[start : start + length] for start, length in ranges]
-    return np.concatenate([np.zeros(0, np.float32), *parts])
-
-
-def _write(path, sizes, corpus_files, rate_hz):
-    pipeline.need_space(path.parent, sizes)
-    todo = [(file.path, rate_hz) for file in corpus_files]
-    with folders.replacing(path) as whole:
-        decoded = threaded(_decode, todo, "preparing audio")
-        for file, size, audio_s in zip(corpus_files, sizes, decoded, strict=True):
-            if len(audio_s) != size:
-                raise ValueError(
-                    f"{file.path} changed since it was checked; start again"
-                )
-            whole.write(audio_s.tobytes())
-
-
-def _decode(item):
-    return files.read(*item)
-
-
-def _range(clip, recordings):
-    first, samples = recordings.places[clip.sha256]
-    start = min(round(clip.start_s * recordings.rate_hz), samples - 1)
-    end = min(round(clip.end_s * recordings.rate_hz), samples)
-    return first + start, max(end - start, 1)
-
-
 def _loudest(audio_s, start, length, how):
     window, recordings = how
     if length <= window:
@@ -259,7 +173,7 @@ def _windows(examples, index_b, skip_b):
 
     So shifts of either direction find room.
     """
-    audio_s = _mapped(examples.path)
+    audio_s = mapped(examples.path)
     first_b = examples.start_n[index_b] + skip_b
     length_b = np.minimum(examples.length_n[index_b], examples.window)
     before_b = (examples.window - length_b) // 2
@@ -284,8 +198,3 @@ def _kinds(examples):
         mixture.Kind(np.flatnonzero(examples.label_n == label), proportion)
         for label, proportion in enumerate(examples.proportion_c.tolist())
     ]
-
-
-@functools.lru_cache(maxsize=16)
-def _mapped(path):
-    return np.memmap(path, np.float32, "r")
