@@ -59,7 +59,7 @@ def annotate(front, settings, masks):
     def annotated(bank, batch):
         feature_btf = front_end.log_mel(heard(batch, bank, settings), front)
         if "step" in batch and (masks.times or masks.bands):
-            feature_btf = augment.spec_augment(feature_btf, batch["seed_b"], masks)
+            feature_btf = augment.spec_augment(feature_btf, batch["mask_seed_b"], masks)
         return {**batch, "feature_btf": feature_btf}
 
     return annotated
