@@ -57,23 +57,19 @@ def get_config(arg="wav2vec2_bert"):
     config.teacher.top_layers = 4
     config.teacher.layer_decay = 0.9  # of the learning rate, from layer to layer down
     config.teacher.freeze_feature_encoder = not bert  # convolutions over the waveform
-    config.teacher.remat = False  # less memory, a third more time
+    config.teacher.remat = False  # less memory, more time
 
-    config.steps = 2000
-    config.batch = 32
+    config.steps, config.batch = 2000, 32
     config.label_smoothing = 0.05
-    config.learning_rate = 1e-4
+    config.learning_rate, config.warmup_steps = 1e-4, 200
     config.rate_scale = ()  # before the rules of layer_decay
-    config.warmup_steps = 200
-    config.weight_decay = 0.01
-    config.clip_norm = 1.0
+    config.weight_decay, config.clip_norm = 0.01, 1.0
     config.ema_decay = 0.995
     config.dtype = "float32"  # or bfloat16; audio is never cast
-    config.max_skipped = 10
-    config.fsdp = 1
+    config.max_skipped, config.fsdp = 10, 1
 
     config.log_every, config.eval_every, config.save_every = 20, 200, 200
-    config.preview_every, config.keep = 0, 2
+    config.keep, config.preview_every = 2, 0
 
     if variants:
         small(config, bert)
@@ -89,15 +85,16 @@ def small(config, bert):
     """Sizes that learn from a few thousand clips on a CPU."""
     sizes = config.teacher.encoder
     sizes.update(hidden_size=96, intermediate_size=192, num_hidden_layers=4)
-    sizes.update(num_attention_heads=4, mask_time_length=3)
+    sizes.update(num_attention_heads=4, mask_time_length=2)
     if bert:  # 40 ms a frame
         config.teacher.form.stride, sizes.feature_projection_input_dim = 4, 320
         sizes.conv_depthwise_kernel_size = 7
     else:
-        sizes.update(conv_dim=(32, 64, 96, 96), conv_kernel=(10, 8, 4, 8))
-        sizes.update(conv_stride=(5, 4, 4, 8), conv_bias=True)
+        sizes.update(conv_dim=(32, 64, 96, 96), conv_kernel=(20, 8, 4, 2))
+        sizes.update(conv_stride=(10, 8, 4, 2), conv_bias=True)
+        sizes.update(feat_extract_activation="relu")
         sizes.update(feat_extract_norm="layer", do_stable_layer_norm=True)
         sizes.update(num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=1)
     config.teacher.update(inner=64, layer_decay=1.0, freeze_feature_encoder=False)
-    config.steps, config.learning_rate, config.clip_norm = 1600, 1e-3, 5.0
+    config.steps, config.learning_rate, config.clip_norm = 1000, 1e-3, 5.0
     config.batch = 64

@@ -58,10 +58,17 @@ def load(workdir):
 
     Raises:
       FileNotFoundError: there is no run, or its recordings are gone.
+      ValueError: the recordings are not those of the run.
       checkpoints.CheckpointError: it has no good checkpoint.
     """
     config, trained = checkpoints.read_config(workdir), checkpoints.read(workdir)
     corpus, recordings = words.corpus(config)
+    if tuple(corpus.labels) != tuple(config.labels):
+        raise ValueError(
+            f"{config.data.root} holds {', '.join(corpus.labels)}, but the teacher was "
+            f"trained on {', '.join(config.labels)}; bring back the recordings of the "
+            "run"
+        )
     sides = {
         split: labelled.examples(
             corpus, split, recordings, words.window_samples(config)
