@@ -82,6 +82,7 @@ def stored(config, examples, fixed):
     """
     found = tuition.opened(config)
     taught = tuition.build(config, found, networks.steps(networks.model(config)))
+    row = row_dtype(taught, len(config.labels), config.distill.cache_dtype)
     bank = words.bank(config)
     settings = key(config, found, taught, (examples, bank))
     folder = config.distill.cache
@@ -89,7 +90,6 @@ def stored(config, examples, fixed):
         name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         folder = folders.cache("teachers", config.data.cache) / name.hexdigest()[:24]
     store.begin(folder, settings)
-    row = row_dtype(taught, len(config.labels), config.distill.cache_dtype)
     kept = store.Store(folder, row, fixed.seed_nk.size)
     missing = kept.missing()
     if missing:
@@ -117,7 +117,7 @@ def key(config, found, taught, heard):
         "teachers' dtype": config.distill.dtype,
         "steps of a layer": taught.rows,
         "clips": _digest(_sounds(examples), examples.start_n, examples.length_n),
-        "silence": _digest(examples.label_n == examples.silence),
+        "silence": _digest(labelled.quiet(examples)),
         "window": examples.window,
         "noise and rooms": _digest(bank.noise_s, bank.room_nk),
         "augmentation": config.augment.to_dict(),

@@ -85,7 +85,8 @@ def examples(corpus, split, recordings, window):
       ValueError: the corpus has no such clip.
     """
     names = (split,) if isinstance(split, str) else split
-    clips = [clip for name in names for clip in corpus.split(name)]
+    # In the order of the corpus, whichever of them are labelled.
+    clips = [clip for clip in corpus.clips if clip.split in names]
     if not clips:
         raise ValueError(f"the corpus has no clip of the split {split!r}")
     audio_s = mapped(recordings.path)
@@ -108,6 +109,11 @@ def examples(corpus, split, recordings, window):
         labels.index(SILENCE) if SILENCE in labels else -1,
         window,
     )
+
+
+def quiet(examples):
+    """Which examples get a random gain: those of "silence", [clips]."""
+    return (examples.label_n >= 0) & (examples.label_n == examples.silence)
 
 
 def train_stream(examples, batch, seed, loading=ALONE, fixed=None):
@@ -250,7 +256,7 @@ def _windows(examples, index_b, skip_b):
 
 def _fields(examples, index_b, audio_bs, gain_b):
     label_b = examples.label_n[index_b]
-    quiet_n = np.flatnonzero((label_b == examples.silence) & (label_b >= 0))
+    quiet_n = np.flatnonzero(quiet(examples)[index_b])
     audio_bs[quiet_n] *= gain_b[quiet_n, None]
     return {"audio_bs": audio_bs, "label_b": label_b, "clip_b": np.int32(index_b)}
 
