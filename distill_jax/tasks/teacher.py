@@ -13,7 +13,6 @@ from distill_jax.models.transformer import unstack_layers
 from distill_jax.task import Task
 from distill_jax.tasks import words
 from distill_jax.tasks.words import bank, counted, heard, rate_hz, summed, varied
-from distill_jax.teachers import building, folder
 
 __all__ = ["adopt", "data", "make", "moving", "rate_hz", "rates"]
 
@@ -173,7 +172,7 @@ def make(config):
       and, while training, `step`.
     """
     module = teachers.network(config, remat=config.teacher.remat)
-    form, fields = teachers.form(config), building.fields(config)
+    form, fields = teachers.form(config), teachers.fields(config)
     classes, smoothing = len(config.labels), config.label_smoothing
     train_mode = config.teacher.train != "head"
     source, settings = config.teacher.folder, varied(config)
@@ -181,7 +180,7 @@ def make(config):
     def init(rng):
         # Of stacked layers one is compiled.
         stacked = teachers.network(config, scan=True)
-        variables = stacked.init(rng, jnp.zeros(folder.input_shape(fields)))
+        variables = stacked.init(rng, jnp.zeros(teachers.input_shape(fields)))
         return unstack_layers(variables["params"]), {}
 
     def load(params):

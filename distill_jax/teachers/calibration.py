@@ -54,8 +54,12 @@ def fit(logits_nc, label_n):
         method="bounded",
         options={"xatol": 1e-4},
     )
-    temperature = math.exp(found.x)
-    if not 1.01 * COLDEST < temperature < HOTTEST / 1.01:
+    # The search never looks at its ends.
+    temperature = min(
+        (COLDEST, HOTTEST, math.exp(found.x)),
+        key=lambda each: nll(logits_nc, label_n, each),
+    )
+    if temperature in (COLDEST, HOTTEST):
         log.warning(
             "the temperature ended at its limit, %.3g, on %d clips: too few, too easy "
             "or too hard ones to calibrate on",

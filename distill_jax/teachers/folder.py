@@ -19,7 +19,7 @@ PREPROCESSOR = "preprocessor_config.json"
 HEADS = ((r"(projector|classifier)\..*|layer_weights", "the head of a classifier"),)
 
 
-def read(folder, config, options):
+def read(folder, config, options=None):
     """The weights of an encoder.
 
     Args:
