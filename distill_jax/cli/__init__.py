@@ -27,6 +27,7 @@ Verb = (
     | Annotated[speech.Speak, subcommand("speak")]
     | Annotated[words.Evaluate, subcommand("evaluate")]
     | Annotated[words.Detect, subcommand("detect")]
+    | Annotated[words.CacheTeachers, subcommand("cache-teachers")]
 )
 
 # Where the verbs are that are not in `verbs`.
@@ -39,6 +40,7 @@ HOME = {
     "Speak": "speech",
     "Evaluate": "words",
     "Detect": "words",
+    "CacheTeachers": "teaching",
 }
 
 
