@@ -51,7 +51,7 @@ def _weights(job, name, logged):
     _, mean_n = logged[f"train/weight_{name}"]
     caption = (
         f"Share of the examples of a step (columns) that gave teacher {name} which "
-        f"weight (rows); over the run its mean is {np.nanmean(mean_n):.2f}. All at both "
-        "ends: teachers are chosen and not weighed; raise distill.tau."
+        f"weight (rows); over the run its mean is {np.nanmean(mean_n):.2f}. All at "
+        "both ends: teachers are chosen and not weighed; raise distill.tau."
     )
     return [report.Image(file, caption)]
