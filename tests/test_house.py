@@ -19,6 +19,7 @@ FLOORS = [
     ("audio", "weights", "losses", "metrics", "sharding", "optimizer", "integrity"),
     ("report", "checkpoints", "step", "streaming"),
     ("train", "models", "data"),
+    ("quant",),
     ("tasks",),
     ("sound", "semantic", "student"),
     ("sound_report", "sound_analysis", "word_report"),
