@@ -45,7 +45,8 @@ def jax_steps(variant, batch):
     config = config_of(variant, batch)
     audio_bs, noise_s, label_b = sounds(batch)
     bank = augment.bank(noise_s, np.zeros((0, 0)), audio_bs.shape[1])
-    task = distill.make(config)._replace(load=lambda params: (params, bank))
+    frozen = {"bank": bank, "teachers": []}
+    task = distill.make(config)._replace(load=lambda params: (params, frozen))
     programs, state = train.prepare(config, task, sharding.mesh(1))
     fields = {"label_b": label_b, "weight_b": np.ones(batch, np.float32)}
     seed_b = np.arange(batch, dtype=np.uint32)
@@ -53,7 +54,8 @@ def jax_steps(variant, batch):
     def call():
         nonlocal state
         for step in range(STEPS):
-            seeds = {"seed_b": seed_b + np.uint32(step * batch)}
+            drawn_b = seed_b + np.uint32(step * batch)
+            seeds = {"seed_b": drawn_b, "mask_seed_b": drawn_b}
             placed = programs.place({"audio_bs": audio_bs, **fields, **seeds})
             state, values = programs.step(state, programs.frozen, placed)
         jax.block_until_ready(values)

@@ -3,14 +3,14 @@
     python -m distill_jax.main --config=configs/distill.py:none --workdir=runs/words \
         --config.data.root=speech_commands/ --config.data.noise=background_noise/
 
-Variants, separated by commas: `none` (no teachers, labels only), `depthwise`
-(depthwise-separable, 8.5 thousand parameters), `small` (depthwise-separable and
-residual, under 12 thousand), `tiny` (two steps in seconds).
+Variants, separated by commas: `none` (no teachers, labels only), `dual` (two teachers,
+see configs/teacher.py), `depthwise` (depthwise-separable, 8.5 thousand parameters),
+`small` (depthwise-separable and residual, under 12 thousand), `tiny` (two steps).
 """
 
 from ml_collections import ConfigDict
 
-VARIANTS = {"none", "depthwise", "small", "tiny"}
+VARIANTS = {"none", "dual", "depthwise", "small", "tiny"}
 
 
 def get_config(arg="none"):
@@ -27,21 +27,14 @@ def get_config(arg="none"):
     config.data.noise = ""  # folder; "" = _background_noise_ in root
     config.data.cache = ""  # "" = ~/.cache/distill_jax
     config.data.words = ()  # () = all
-    config.data.unknown = 0.0  # share of other words, as one label
-    config.data.silence = 0.0  # share of background noise, as one label
-    config.data.valid_fraction = 0.1
-    config.data.test_fraction = 0.1
-    config.data.folds = 0  # cross-validation over speakers
-    config.data.fold = 0
+    config.data.update(unknown=0.0, silence=0.0)  # shares of these two labels
+    config.data.update(valid_fraction=0.1, test_fraction=0.1)
+    config.data.update(folds=0, fold=0)  # cross-validation over speakers
     config.data.fraction = 1.0  # of the training clips that keep their label
-    config.data.balanced = False
-    config.data.weighted = False
-    config.data.window_seconds = 1.0
-    config.data.min_seconds = 0.1
-    config.data.skip_bad = False
-    config.data.drop_leaks = False
-    config.data.seed = 0  # of the split
-    config.data.workers = 0
+    config.data.update(balanced=False, weighted=False)
+    config.data.update(window_seconds=1.0, min_seconds=0.1)
+    config.data.update(skip_bad=False, drop_leaks=False)
+    config.data.update(seed=0, workers=0)  # seed of the split
 
     config.augment = ConfigDict()  # see audio/augment.py
     config.augment.update(gain_db=6.0, shift_seconds=0.1)
@@ -51,21 +44,29 @@ def get_config(arg="none"):
     config.masks = ConfigDict({"times": 2, "frames": 5, "bands": 2, "width": 5})
 
     config.front_end = ConfigDict()  # see audio/front_end.py
-    config.front_end.rate_hz = 16_000
-    config.front_end.window = 480
-    config.front_end.hop = 320
-    config.front_end.n_fft = 512
-    config.front_end.mels = 40
-    config.front_end.low_hz = 60.0
-    config.front_end.high_hz = 7600.0
-    config.front_end.floor = 1e-5
-    config.front_end.shift = 4.0
-    config.front_end.scale = 0.25
+    config.front_end.update(rate_hz=16_000, window=480, hop=320, n_fft=512, mels=40)
+    config.front_end.update(low_hz=60.0, high_hz=7600.0)
+    config.front_end.update(floor=1e-5, shift=4.0, scale=0.25)
+
+    config.teachers = ()  # folders of runs of configs/teacher.py
+    config.teacher_alignment_layers = ()  # of each: "", "3", "early,late", "last"
+    config.distill = ConfigDict()
+    config.distill.alpha = 0.7  # share of the teachers' answers, the rest is the labels
+    config.distill.weighting = "entropy"  # or inverse_entropy, uniform
+    config.distill.tau = 0.3  # nats: how much surer a teacher is for e times the weight
+    config.distill.mixture = "probabilities"  # or logits
+    config.distill.update(schedule="fixed", temperature=2.0, temperature_last=2.0)
+    config.distill.update(align=1.0, distance="mse")  # its weight; mse or cosine
+    config.distill.over_time = False  # step by step instead of the mean of a window
+    config.distill.inner = 256  # width inside a projector
+    config.distill.dtype = "float32"  # of the teachers; bfloat16 on a GPU or TPU
+    # Fixed variations of a clip, which teachers hear once; 0 = always new.
+    config.distill.update(views=0, view_seed=0)
+    config.distill.cache = ""  # folder of what they say; "" = in data.cache
+    config.distill.cache_dtype = "float32"  # of inner layers, or float16
 
     config.model = ConfigDict()
-    config.model.channels = (16, 32, 64, 64)
-    config.model.strides = (2, 2, 2, 1)
-    config.model.residual = False
+    config.model.update(channels=(16, 32, 64, 64), strides=(2, 2, 2, 1), residual=False)
 
     config.steps = 4000
     config.batch = 64
@@ -81,12 +82,12 @@ def get_config(arg="none"):
     config.max_skipped = 10
     config.fsdp = 1
 
-    config.log_every = 20
-    config.eval_every = 200
-    config.preview_every = 0
-    config.save_every = 200
-    config.keep = 2
+    config.log_every, config.eval_every, config.save_every = 20, 200, 200
+    config.preview_every, config.keep = 0, 2
 
+    if "dual" in variants:
+        config.teachers = ("runs/wav2vec2", "runs/wav2vec2_bert")
+        config.teacher_alignment_layers = ("middle", "middle")
     config.model.use_depthwise = "depthwise" in variants
     if "small" in variants:
         config.model.channels = (16, 32, 48, 48, 48, 48)

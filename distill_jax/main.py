@@ -14,12 +14,24 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from distill_jax import folders, metrics, progress, sound_report, train, word_report
+from distill_jax import (
+    folders,
+    metrics,
+    progress,
+    sound_report,
+    teacher_report,
+    train,
+    word_report,
+)
 from distill_jax.tasks import TASKS
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Path of the config.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
-REPORTS = {"distill": word_report.announce, "vae": sound_report.write}
+REPORTS = {
+    "distill": word_report.announce,
+    "teacher": teacher_report.write,
+    "vae": sound_report.write,
+}
 
 
 class Stop:

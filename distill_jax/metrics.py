@@ -107,10 +107,10 @@ class Writer:
 
         Args:
           step: number of the update.
-          values: floats; those called `valid/...` are a record of their own and,
-            with arrays called `preview/...`, written whatever the step. Arrays'
-            names end in `_bs` for audio and in `_bft` or `_bfx` for pictures
-            [batch, frequency, time].
+          values: floats, and arrays `*_n`, counts in equal bins from 0 to 1; those
+            called `valid/...` are a record of their own and, with arrays called
+            `preview/...`, written whatever the step. Names of the latter end in `_bs`
+            for audio and in `_bft` or `_bfx` for pictures [batch, frequency, time].
 
         Raises:
           ValueError: a preview's name tells neither.
@@ -140,14 +140,35 @@ class Writer:
         self._board = SummaryWriter(str(self.workdir / "tensorboard"), purge_step=step)
 
     def _numbers(self, step, split, values):
+        counts = {name: v for name, v in values.items() if name.endswith("_n")}
+        values = {name: v for name, v in values.items() if name not in counts}
         finite = {name: v if math.isfinite(v) else None for name, v in values.items()}
         lost = sum(value is None for value in finite.values())
+        finite |= {name: count_n.tolist() for name, count_n in counts.items()}
         self.non_finite += lost
         record = {"step": step, "split": split, "values": finite, "non_finite": lost}
         self._file.write(_line(record))
         self._file.flush()
         for name, value in values.items():
             self._board.add_scalar(f"{split}/{name}", value, step)
+        for name, count_n in counts.items():
+            self._histogram(step, f"{split}/{name}", count_n)
+
+    def _histogram(self, step, name, count_n):
+        """Counts in bins, of which TensorBoard wants sums as well."""
+        edge_n = np.linspace(0.0, 1.0, len(count_n) + 1)
+        middle_n = (edge_n[1:] + edge_n[:-1]) / 2
+        self._board.add_histogram_raw(
+            name,
+            min=0.0,
+            max=1.0,
+            num=int(count_n.sum()),
+            sum=float(count_n @ middle_n),
+            sum_squares=float(count_n @ middle_n**2),
+            bucket_limits=edge_n[1:].tolist(),
+            bucket_counts=count_n.tolist(),
+            global_step=step,
+        )
 
     def _previews(self, step, arrays):
         kinds = {name: name.rpartition("_")[2] for name in arrays}

@@ -58,7 +58,7 @@ def load(workdir, which="best"):
             "the folder of a keyword network"
         )
     trained = checkpoints.read(workdir, which)
-    variables = {"params": trained["ema"], **trained["state"]}
+    variables = {"params": distill.student_of(trained["ema"]), **trained["state"]}
     return of_variables(config, variables)._replace(step=trained["step"])
 
 

@@ -169,7 +169,7 @@ def _steps(config, programs, data, store, state):
             # these steps again, and the records of a resumed run have no gap.
             while len(pending) > (0 if extra or saving else RUN_AHEAD):
                 number, values = pending.popleft()
-                values = jax.tree.map(float, jax.device_get(values))
+                values = {k: _plain(v) for k, v in jax.device_get(values).items()}
                 _check(number, values, config)
                 yield number, values | (extra if number == step else {})
             if saving:
@@ -230,6 +230,11 @@ def _look(config, programs, data, at):
     return extra | {
         f"valid/{name}": mean for name, mean in metrics.means(totals).items()
     }
+
+
+def _plain(value):
+    """A metric as a float, counts as an array."""
+    return np.asarray(value) if np.ndim(value) else float(value)
 
 
 def _check(step, values, config):

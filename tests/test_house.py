@@ -17,12 +17,13 @@ MOST_LINES_OF_FUNCTION = 80
 FLOORS = [
     ("task", "progress", "folders", "workdir", "detection"),
     ("audio", "weights", "losses", "metrics", "sharding", "optimizer", "integrity"),
+    ("distillation",),
     ("report", "checkpoints", "step", "streaming"),
     ("train", "models", "data"),
-    ("quant",),
+    ("quant", "teachers"),
     ("tasks",),
     ("sound", "semantic", "student"),
-    ("sound_report", "sound_analysis", "word_report"),
+    ("sound_report", "sound_analysis", "teacher_report", "word_report"),
     ("main", "cli"),
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -36,7 +37,12 @@ HOME = {
     "ml_collections": {"main", "checkpoints"},
     "orbax": {"checkpoints"},
     "pyroomacoustics": {"audio.rooms"},
-    "scipy": {"data.sounds", "detection.intervals", "sound_analysis"},
+    "scipy": {
+        "data.sounds",
+        "detection.intervals",
+        "sound_analysis",
+        "teachers.calibration",
+    },
     "sounddevice": {"audio.microphone"},
     "soundfile": {"audio.files"},
     "soxr": {"audio.files"},

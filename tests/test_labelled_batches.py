@@ -74,6 +74,7 @@ def test_batches_have_the_fields_types_and_shapes_that_were_promised(examples):
         assert found == {
             "audio_bs": ("float32", (7, WINDOW)), "label_b": ("int32", (7,)),
             "weight_b": ("float32", (7,)), "seed_b": ("uint32", (7,)),
+            "mask_seed_b": ("uint32", (7,)),
             "clip_b": ("int32", (7,)),
         }  # fmt: skip
     valid.close()
@@ -177,6 +178,35 @@ def test_start_and_end_cut_a_recording(corpus, recordings_of):
     start, length = examples.start_n[5], examples.length_n[5]
     first, samples = recordings_of.places[corpus.split("valid")[5].sha256]
     assert (start - first, length, samples) == (3000, 500, 10_000)
+
+
+def test_fixed_views_come_back_the_same_and_masks_do_not(examples):
+    fixed = labelled.views(examples, 2, seed=5)
+    batches = take(labelled.train_stream(examples, 8, 0, fixed=fixed), 0, 40)
+    seen, masks = {}, set()
+    for batch in batches:
+        for n, key in enumerate(zip(batch["clip_b"], batch["view_b"], strict=True)):
+            example = {k: batch[k][n] for k in ("audio_bs", "seed_b", "weight_b")}
+            masks.add(int(batch["mask_seed_b"][n]))
+            np.testing.assert_equal(example, seen.setdefault(key, example))
+    assert len(seen) == 2 * len(examples.label_n) and len(masks) == 40 * 8
+    assert len({int(one["seed_b"]) for one in seen.values()}) == len(seen)
+    (batch,) = take(labelled.train_stream(examples, 8, 9, fixed=fixed), 7, 1)
+    again = labelled.of_views(examples, fixed, batch["clip_b"], batch["view_b"])
+    np.testing.assert_equal(again, {k: batch[k] for k in again})
+
+
+def test_unlabelled_clips_share_the_stream_without_their_label(corpus, recordings_of):
+    hidden = [clip._replace(split="unlabelled") for clip in corpus.clips[7:25]]
+    corpus = corpus._replace(clips=(*corpus.clips[:7], *hidden, *corpus.clips[25:]))
+    splits = "train", "unlabelled"
+    examples = labelled.examples(corpus, splits, recordings_of, WINDOW)
+    assert Counter(examples.label_n.tolist()) == {-1: 18, 0: 5, 1: 2, 2: 2, 3: 2}
+    batches = take(labelled.train_stream(examples, 29, 0), 0, 10)
+    label_n = np.concatenate([batch["label_b"] for batch in batches])
+    weight_n = np.concatenate([batch["weight_b"] for batch in batches])
+    assert abs(np.mean(label_n == -1) - 18 / 29) < 0.01
+    assert set(weight_n[label_n == -1].tolist()) == {1.0}
 
 
 def test_noise_is_that_of_the_split_alone(corpus, recordings_of):

@@ -4,6 +4,7 @@ from distill_jax.detection.clips import (
     calibration_error,
     confusion,
     det,
+    reliability,
 )
 from distill_jax.detection.intervals import (
     poisson,
@@ -47,6 +48,7 @@ __all__ = [
     "probit",
     "reach",
     "rejected_at",
+    "reliability",
     "resolves",
     "spaced",
     "threshold_at",

@@ -20,12 +20,30 @@ def calibration_error(probability_nc, true_n, bins=15):
 
     Source: Guo et al. 2017, "On calibration of modern neural networks", eq. 3.
     """
+    _, confidence_k, right_k = reliability(probability_nc, true_n, bins)
+    return float(np.abs(confidence_k - right_k).sum() / len(probability_nc))
+
+
+def reliability(probability_nc, true_n, bins=15):
+    """Answers by how sure they are.
+
+    Args:
+      probability_nc: of every class, [examples, classes].
+      true_n: the right class of each.
+      bins: of equal width, between confidence 0 and 1. A bin holds its upper end, as
+        in the paper.
+
+    Returns:
+      Of each bin the examples, the sum of their confidence, and how many are right.
+
+    Source: Guo et al. 2017, section 2.
+    """
     confidence_n = probability_nc.max(axis=1).astype(np.float64)
     right_n = probability_nc.argmax(axis=1) == np.asarray(true_n)
-    # A bin holds its upper end, as in the paper.
     bin_n = np.clip(np.ceil(confidence_n * bins).astype(int) - 1, 0, bins - 1)
-    gap_b = np.bincount(bin_n, confidence_n - right_n, bins)
-    return float(np.abs(gap_b).sum() / len(confidence_n))
+    return tuple(
+        np.bincount(bin_n, each_n, bins) for each_n in (None, confidence_n, right_n)
+    )
 
 
 def det(score_n, positive_n):

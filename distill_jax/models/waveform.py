@@ -113,7 +113,8 @@ class Conv(nn.Module):
         shape = (self.kernel_size, x_bti.shape[-1], self.width)
         kernel_wio = self.param("kernel", nn.initializers.he_normal(), shape)
         convolve = conv_of_one if x_bti.shape[-1] == 1 else conv_of_many
-        y_bto = convolve(x_bti, kernel_wio, self.stride)
+        # Audio comes in float32 whatever the type of the weights; frames have theirs.
+        y_bto = convolve(x_bti, kernel_wio, self.stride).astype(kernel_wio.dtype)
         if not self.bias:
             return y_bto
         bias_o = self.param("bias", nn.initializers.zeros, (self.width,))

@@ -1,6 +1,6 @@
 """What a run leaves to look at: plots, pages and figures, for any job."""
 
-from distill_jax.report.errors import det, rejections
+from distill_jax.report.errors import confusion, det, rejections
 from distill_jax.report.page import Audio, Image, Section, Table, page
 from distill_jax.report.plots import (
     Scale,
@@ -11,7 +11,8 @@ from distill_jax.report.plots import (
     scatter,
     spectrograms,
 )
-from distill_jax.report.record import curves, figures
+from distill_jax.report.record import curves, figures, sides
+from distill_jax.report.sureness import reliability
 
 __all__ = [
     "Audio",
@@ -20,6 +21,7 @@ __all__ = [
     "Section",
     "Table",
     "bars",
+    "confusion",
     "curves",
     "det",
     "figures",
@@ -28,6 +30,8 @@ __all__ = [
     "page",
     "panels",
     "rejections",
+    "reliability",
     "scatter",
+    "sides",
     "spectrograms",
 ]

@@ -4,9 +4,25 @@ import itertools
 
 import numpy as np
 
-from distill_jax.report.plots import COLOURS, DASHES, _figure
+from distill_jax.report.plots import COLOURS, DASHES, _figure, heat
 
 TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999)
+
+
+def confusion(path, count_cc, labels):
+    """Draws which class is taken for which, in % of each row.
+
+    Args:
+      path: the PNG file.
+      count_cc: examples, [right class, answer].
+      labels: names of the classes.
+    """
+    share_cc = 100 * count_cc / np.maximum(count_cc.sum(axis=1, keepdims=True), 1)
+    names = [
+        f"{label} ({total})"
+        for label, total in zip(labels, count_cc.sum(axis=1), strict=True)
+    ]
+    heat(path, share_cc, names, labels, "What is taken for what, % of each row")
 
 
 def det(path, curves, title, axis_of):

@@ -7,6 +7,8 @@ import numpy as np
 from distill_jax import metrics
 from distill_jax import workdir as folders
 
+SIDES = {"train": "training", "valid": "held out"}
+
 
 def curves(workdir):
     """What a run logged, as curves.
@@ -26,6 +28,23 @@ def curves(workdir):
                 (record["step"], value)
             )
     return {name: tuple(np.array(pairs).T) for name, pairs in points.items()}
+
+
+def sides(logged, name):
+    """A value in training and on held-out examples, of those that were logged.
+
+    Args:
+      logged: from `curves`.
+      name: of the value, such as "loss".
+
+    Returns:
+      {"training" or "held out": (step_n, value_n)}.
+    """
+    return {
+        title: logged[f"{side}/{name}"]
+        for side, title in SIDES.items()
+        if f"{side}/{name}" in logged
+    }
 
 
 def figures(path, values):

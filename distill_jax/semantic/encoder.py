@@ -1,7 +1,5 @@
 """A speech encoder of a HuggingFace folder: audio in, a hidden layer out."""
 
-import json
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +12,10 @@ import numpy as np
 from distill_jax import sharding, weights
 from distill_jax.audio import kaldi, normalise
 from distill_jax.models import hf
-from distill_jax.models.transformer import unstack_layers
-
-log = logging.getLogger(__name__)
+from distill_jax.teachers import preprocessing, template
+from distill_jax.teachers.folder import BERT
 
 LAYER = 17  # of w2v-BERT 2.0, which MaskGCT and IndexTTS take
-BERT = "wav2vec2-bert"
-PREPROCESSOR = "preprocessor_config.json"
 
 
 class Encoder(NamedTuple):
@@ -90,37 +85,6 @@ def load(folder, layer=LAYER, dtype="float32"):
     grouped = kind != BERT and module.waveform.norm == "group"
     alone = grouped or not getattr(form, "masked", True)
     return Encoder(module, variables, form, layer, alone, mesh, report)
-
-
-def template(config):
-    """Shapes of the variables of the encoder that a config describes."""
-    # Of stacked layers one is traced, which 24 by themselves take seconds for.
-    module = hf.from_config(config, scan=True)
-    shape = (1, 16_000)
-    if config["model_type"] == BERT:
-        shape = (1, 2, config.get("feature_projection_input_dim", 160))
-    stacked = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))
-    return jax.eval_shape(unstack_layers, stacked)
-
-
-def preprocessing(folder, config):
-    """What the encoder takes, of its preprocessor_config.json."""
-    path, bert = Path(folder) / PREPROCESSOR, config["model_type"] == BERT
-    if path.exists():
-        try:
-            settings = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not JSON ({error}); copy it again") from error
-        return (kaldi if bert else normalise).from_preprocessor(settings)
-    usual = (
-        kaldi.Filterbank()
-        if bert
-        else normalise.Waveform(
-            masked=config.get("feat_extract_norm", "group") == "layer"
-        )
-    )
-    log.warning("%s is missing; taking the usual %s", path, usual)
-    return usual
 
 
 def encode(encoder, clips):

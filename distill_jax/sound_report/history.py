@@ -10,7 +10,6 @@ from distill_jax import report
 from distill_jax.sound_report.job import Chapter
 from distill_jax.tasks import vae
 
-SIDES = {"train": "training", "valid": "held out"}
 TITLES = {
     "loss": "loss",
     "magnitude": "magnitude L1",
@@ -31,7 +30,7 @@ def training(job):
     names = [name for name in TITLES if f"valid/{name}" in logged]
     parts = ["No losses were logged."]
     if names:
-        series = {TITLES[name]: _sides(logged, name) for name in names}
+        series = {TITLES[name]: report.sides(logged, name) for name in names}
         report.panels(job.folder / "curves.png", series, "Losses", "step")
         caption = (
             "Held-out sounds are judged without dropout and noise, with averaged "
@@ -42,14 +41,6 @@ def training(job):
         report.Table(["", ""], [[k.replace("_", " "), v] for k, v in figures.items()])
     )
     return Chapter({"run": figures}, report.Section("The training", parts))
-
-
-def _sides(logged, name):
-    return {
-        title: logged[f"{side}/{name}"]
-        for side, title in SIDES.items()
-        if f"{side}/{name}" in logged
-    }
 
 
 def circumstances(job):

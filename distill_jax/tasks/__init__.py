@@ -4,6 +4,6 @@
 the sample rate of the audio that they show.
 """
 
-from distill_jax.tasks import distill, vae
+from distill_jax.tasks import distill, teacher, vae
 
-TASKS = {"distill": distill, "vae": vae}
+TASKS = {"distill": distill, "teacher": teacher, "vae": vae}

@@ -1,4 +1,7 @@
-"""A keyword network as a job: windows of sound in, which word was said out."""
+"""A keyword network as a job: windows of sound in, which word was said out.
+
+With teachers it learns from their answers too, and from clips without a label.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,61 +9,61 @@ import optax
 
 from distill_jax import losses
 from distill_jax.audio import augment, front_end
-from distill_jax.models.tiny_conv import TinyConv
 from distill_jax.task import Task
+from distill_jax.tasks.caching import data
+from distill_jax.tasks.networks import front, model, steps
+from distill_jax.tasks.tuition import PROJECTORS, build, opened, terms
 from distill_jax.tasks.words import (
     bank,
     counted,
-    data,
     heard,
     rate_hz,
     summed,
     varied,
-    window_samples,
 )
+from distill_jax.teachers import lessons
 
-__all__ = ["annotate", "data", "front", "make", "mixed", "model", "rate_hz"]
+__all__ = [
+    "annotate",
+    "data",
+    "front",
+    "make",
+    "mixed",
+    "model",
+    "rate_hz",
+    "student_of",
+]
 
 PREVIEWS = 4
 
 
-def front(config):
-    """The settings of the features, `front_end.FrontEnd`, checked."""
-    settings = front_end.FrontEnd(**config.front_end)
-    front_end.check(settings)
-    return settings
-
-
-def model(config):
-    """The module, sized for one window and for `config.labels`."""
-    settings = front(config)
-    return TinyConv(
-        classes=len(config.labels),
-        channels=tuple(config.model.channels),
-        strides=tuple(config.model.strides),
-        use_depthwise=config.model.use_depthwise,
-        residual=config.model.residual,
-        size=(front_end.frames(window_samples(config), settings), settings.mels),
-    )
-
-
-def annotate(front, settings, masks):
-    """Makes the function that adds the features of the audio to a batch.
+def annotate(front, settings, masks, tuition):
+    """Makes the function that adds features, and what teachers say, to a batch.
 
     Args:
       front: `front_end.FrontEnd`.
       settings: `augment.Settings` for batches to train on, those with a `step`.
-      masks: `augment.Masks`, likewise.
+      masks: `augment.Masks`, likewise; teachers hear what they hide from the student.
+      tuition: `Tuition`. Its teachers are asked while training, unless the batch
+        already has what they said.
 
     Returns:
-      (bank, batch) -> batch with `feature_btf`, [batch, frames, mels].
+      (frozen, batch) -> batch with `feature_btf`, [batch, frames, mels], and the fields
+      of `lessons.taught`.
     """
 
-    def annotated(bank, batch):
-        feature_btf = front_end.log_mel(heard(batch, bank, settings), front)
-        if "step" in batch and (masks.times or masks.bands):
-            feature_btf = augment.spec_augment(feature_btf, batch["seed_b"], masks)
-        return {**batch, "feature_btf": feature_btf}
+    def annotated(frozen, batch):
+        audio_bs = heard(batch, frozen["bank"], settings)
+        feature_btf = front_end.log_mel(audio_bs, front)
+        if "step" not in batch:
+            return {**batch, "feature_btf": feature_btf}
+        if masks.times or masks.bands:
+            feature_btf = augment.spec_augment(feature_btf, batch["mask_seed_b"], masks)
+        said = {}
+        if tuition.lessons and lessons.LOGITS not in batch:
+            variables = frozen["teachers"]
+            said = lessons.taught(tuition.lessons, variables, audio_bs, tuition.rows)
+        return {**batch, "feature_btf": feature_btf, **said}
 
     return annotated
 
@@ -86,6 +89,22 @@ def mixed(rng, feature_btf, target_bc, alpha):
     )
 
 
+def student_of(params):
+    """The student's parameters out of those that were trained with it."""
+    return {name: leaf for name, leaf in params.items() if name != PROJECTORS}
+
+
+def taught_by(config, module):
+    """The teachers of a run and its `Tuition`.
+
+    Args:
+      config: as `configs/distill.py` gives it, with `labels`.
+      module: the student.
+    """
+    found = opened(config)
+    return found, build(config, found, steps(module))
+
+
 def make(config):
     """Builds the job.
 
@@ -93,46 +112,58 @@ def make(config):
       config: as `configs/distill.py` gives it, with `labels` as `data` leaves it.
 
     Returns:
-      A `Task`. The batches it reads have `audio_bs`, `label_b`, `weight_b`, `seed_b`
-      and, while training, `step`.
+      A `Task`. The batches it reads have `audio_bs`, `label_b` (-1 where it is not
+      known), `weight_b`, `seed_b` and, while training, `step` and `mask_seed_b`.
+
+    Raises:
+      ValueError: see `tuition.build` and `teachers.load`.
     """
-    module, classes = model(config), len(config.labels)
-    smoothing, alpha = config.label_smoothing, config.mixup
+    module = model(config)
+    found, tuition = taught_by(config, module)
+    last = f"layer_{len(module.plan()) - 1}_byxi"
 
     def init(rng):
         variables = module.init(rng, jnp.zeros((1, *module.size)))
-        return variables.pop("params"), variables
+        student = variables.pop("params")
+        rng = jax.random.fold_in(rng, 1)
+        return {**student, **tuition.init(rng, module.channels[-1])}, variables
+
+    def load(params):
+        # Where answers are kept nobody is asked.
+        asked = [] if config.distill.views else [each.variables for each in found]
+        return params, {"bank": bank(config), "teachers": asked}
+
+    def apply(params, state, feature_btf, train):
+        dtype = jax.tree.leaves(params)[0].dtype
+        variables = {"params": student_of(params), **state}
+        (logits_bc, out), state = module.apply(
+            variables,
+            feature_btf.astype(dtype),
+            train=train,
+            mutable=list(state) if train else [],
+        )
+        feature_bi = out[last].mean(axis=2) if tuition.rows else out["embed_bd"]
+        return logits_bc.astype(jnp.float32), feature_bi, state
 
     def loss_fn(params, state, batch, rng):
-        target_bc = jax.nn.one_hot(batch["label_b"], classes)
-        target_bc = optax.smooth_labels(target_bc, smoothing)
-        feature_btf = batch["feature_btf"]
-        if alpha > 0:
-            feature_btf, target_bc = mixed(rng, feature_btf, target_bc, alpha)
-        dtype = jax.tree.leaves(params)[0].dtype
-        (logits_bc, _), state = module.apply(
-            {"params": params, **state},
-            feature_btf.astype(dtype),
-            train=True,
-            mutable=list(state),
-        )
-        found = counted(logits_bc.astype(jnp.float32), target_bc, batch["label_b"])
-        means = {
-            name: losses.mean(value_b, batch["weight_b"])
-            for name, value_b in found.items()
-        }
-        return means.pop("loss"), (state, means)
+        weight_b, (feature_btf, target_bc) = batch["weight_b"], examples(batch, rng)
+        logits_bc, feature_bi, state = apply(params, state, feature_btf, train=True)
+        hard_b, shown = hard(logits_bc, target_bc, batch)
+        if not tuition.lessons:
+            return losses.mean(hard_b, weight_b), (state, shown)
+        student, projectors = (logits_bc, feature_bi), params.get(PROJECTORS, {})
+        soft_b, align_b, more = terms(tuition, projectors, student, batch)
+        alpha = tuition.alpha
+        loss_b = (1 - alpha) * hard_b + alpha * soft_b + tuition.align * align_b
+        return losses.mean(loss_b, weight_b), (state, {**shown, **more})
 
-    def classify(params, state, batch):
-        feature_btf = batch["feature_btf"].astype(jax.tree.leaves(params)[0].dtype)
-        logits_bc, _ = module.apply({"params": params, **state}, feature_btf)
-        return logits_bc.astype(jnp.float32)
+    examples = targets_of(len(config.labels), config.label_smoothing, config.mixup)
 
     def eval_fn(params, state, batch):
-        target_bc = jax.nn.one_hot(batch["label_b"], classes)
-        logits_bc = classify(params, state, batch)
-        found = counted(logits_bc, target_bc, batch["label_b"])
-        return summed(found, batch["weight_b"])
+        target_bc = jax.nn.one_hot(batch["label_b"], len(config.labels))
+        logits_bc, *_ = apply(params, state, batch["feature_btf"], train=False)
+        counts = counted(logits_bc, target_bc, batch["label_b"])
+        return summed(counts, batch["weight_b"])
 
     def preview(params, state, batch):
         del params, state
@@ -141,15 +172,52 @@ def make(config):
             "heard_bft": batch["feature_btf"][:PREVIEWS].swapaxes(1, 2),
         }
 
+    masks = augment.Masks(**config.masks)
     return Task(
         init=init,
         loss_fn=loss_fn,
         eval_fn=eval_fn,
-        load=lambda params: (params, bank(config)),
-        annotate=annotate(
-            front(config),
-            varied(config),
-            augment.Masks(**config.masks),
-        ),
+        load=load,
+        annotate=annotate(front(config), varied(config), masks, tuition),
         preview=preview,
     )
+
+
+def targets_of(classes, smoothing, alpha):
+    """Makes (batch, rng) -> features and the probabilities its labels stand for.
+
+    Args:
+      classes: how many.
+      smoothing: share that is spread over all classes.
+      alpha: of `mixed`; 0 mixes nothing.
+    """
+
+    def examples(batch, rng):
+        target_bc = jax.nn.one_hot(batch["label_b"], classes)
+        target_bc = optax.smooth_labels(target_bc, smoothing)
+        if alpha > 0:
+            return mixed(rng, batch["feature_btf"], target_bc, alpha)
+        return batch["feature_btf"], target_bc
+
+    return examples
+
+
+def hard(logits_bc, target_bc, batch):
+    """The loss of the labels, 0 where there is none, and what to show of it.
+
+    Args:
+      logits_bc: [batch, classes].
+      target_bc: probabilities.
+      batch: has `label_b` and `weight_b`.
+
+    Returns:
+      Nats, [batch], and means over the labelled examples.
+    """
+    known_b = (batch["label_b"] >= 0).astype(jnp.float32)
+    found = counted(logits_bc, target_bc, batch["label_b"])
+    weight_b = batch["weight_b"] * known_b
+    shown = {
+        "hard": losses.mean(found["loss"], weight_b),
+        "accuracy": losses.mean(found["accuracy"], weight_b),
+    }
+    return found["loss"] * known_b, shown

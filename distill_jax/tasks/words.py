@@ -57,26 +57,43 @@ def data(config):
     What there is to tell apart is found in the recordings and written to
     `config.labels`, so that it is kept, and held on resume, with the other settings.
     """
+    return batches(config, sides(config))
+
+
+def sides(config, splits=("train",)):
+    """The clips to train on and those held out, {"train" or "valid": Examples}.
+
+    Args:
+      config: as for `corpus`; its `labels` are written.
+      splits: those to train on, "train" and perhaps "unlabelled".
+    """
     found, recordings = corpus(config)
     config.labels = found.labels
-    sides = {
-        split: labelled.examples(found, split, recordings, window_samples(config))
-        for split in ("train", "valid")
-    }
+    window = window_samples(config)
+    train = labelled.examples(found, splits, recordings, window)
+    valid = labelled.examples(found, "valid", recordings, window)
+    hidden = int(np.sum(train.label_n < 0))
     log.info(
-        "%d clips of %s to train on, %d held out",
-        len(sides["train"].label_n),
+        "%d clips of %s to train on%s, %d held out",
+        len(train.label_n),
         ", ".join(found.labels),
-        len(sides["valid"].label_n),
+        f" ({hidden} of them without their label)" if hidden else "",
+        len(valid.label_n),
     )
+    return {"train": train, "valid": valid}
+
+
+def batches(config, sides, fixed=None):
+    """`Data` of what `sides` gave; `fixed` are the `labelled.Views` to show, if any."""
     loading = stream.Loading(
         workers=config.data.workers,
         process=jax.process_index(),
         processes=jax.process_count(),
     )
+    batch = config.batch
     return Data(
-        labelled.train_stream(sides["train"], config.batch, config.seed, loading),
-        labelled.valid_batches(sides["valid"], config.batch, loading),
+        labelled.train_stream(sides["train"], batch, config.seed, loading, fixed),
+        labelled.valid_batches(sides["valid"], batch, loading),
     )
 
 

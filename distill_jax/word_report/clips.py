@@ -84,14 +84,7 @@ def _cell(each):
 
 
 def _confusion(job, clean):
-    count_cc = clean["confusion"]
-    share_cc = 100 * count_cc / np.maximum(count_cc.sum(axis=1, keepdims=True), 1)
-    names = [
-        f"{label} ({total})"
-        for label, total in zip(job.labels, count_cc.sum(axis=1), strict=True)
-    ]
-    title = "What is taken for what, % of each row"
-    report.heat(job.folder / "confusion.png", share_cc, names, job.labels, title)
+    report.confusion(job.folder / "confusion.png", clean["confusion"], job.labels)
     caption = "Rows are what is said, with the number of clips; columns the answer."
     return [report.Image("confusion.png", caption)]
 
