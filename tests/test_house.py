@@ -22,7 +22,7 @@ FLOORS = [
     ("train", "models", "data"),
     ("quant", "teachers"),
     ("tasks",),
-    ("sound", "semantic", "student"),
+    ("sound", "semantic", "student", "export"),
     ("sound_report", "sound_analysis", "teacher_report", "word_report"),
     ("main", "cli"),
 ]
@@ -30,11 +30,15 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 EVERYWHERE = {"jax", "flax", "numpy", "optax"}
 HOME = {
     "absl": {"main", "data.stream"},  # Grain's workers read absl's flags
+    "ai_edge_litert": {"export.runtimes", "export.tflite"},
     "espeakng_loader": {"data.espeak"},
+    "flatbuffers": {"export.tflite"},
     "grain": {"data.stream"},
     "librosa": {"audio.descriptors"},
     "matplotlib": {"report.plots"},
     "ml_collections": {"main", "checkpoints"},
+    "onnx": {"export.onnx_file"},
+    "onnxruntime": {"export.runtimes"},
     "orbax": {"checkpoints"},
     "pyroomacoustics": {"audio.rooms"},
     "scipy": {
@@ -47,6 +51,7 @@ HOME = {
     "soundfile": {"audio.files"},
     "soxr": {"audio.files"},
     "tensorboardX": {"metrics"},
+    "tflite_micro": {"export.runtimes"},
     "tqdm": {"progress"},
     "tyro": {
         "cli",

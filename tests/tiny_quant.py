@@ -8,6 +8,8 @@ import numpy as np
 
 from distill_jax import quant
 from distill_jax.models.tiny_conv import TinyConv
+from distill_jax.quant import integer, units
+from distill_jax.quant.codes import mean_scale
 
 KINDS = [(False, False), (True, False), (False, True), (True, True)]
 IDS = ["full", "depthwise", "full-residual", "depthwise-residual"]
@@ -60,6 +62,43 @@ def _calibrated(module, seed):
 def integers(module, seed=0, bits=8):
     """A whole integer network."""
     return quant.frozen(module, calibrated(module, seed), bits)
+
+
+def drawn(module, seed=0, most=127):
+    """An integer network of random numbers, which takes no time to make."""
+    rng, depth, convs = np.random.default_rng(seed), 1, []
+    first = before = quant.Codes(np.float32(rng.uniform(0.01, 0.05)), 17)
+    plan = module.plan()
+    for unit, layer in zip(units.units(plan), plan, strict=True):
+        inputs = 1 if unit.kind == "depthwise" else depth
+        side = 1 if unit.kind == "pointwise" else 3
+        depth = layer.features
+        shape = side, side, inputs, depth
+        spread = 70 * np.sqrt(side * side * inputs)
+        scales = [np.float32(x) for x in rng.uniform(0.01, 0.05, 2)]
+        branch = quant.Codes(scales[1], int(rng.integers(-60, 60)))
+        convs.append(
+            integer.Conv(
+                *unit,
+                rng.integers(-most, most + 1, shape).astype(np.int8),
+                rng.integers(-3000, 3000, depth).astype(np.int32),
+                np.float32(rng.uniform(0.5, 2.0, depth) / spread),
+                None if unit.adds is None else branch,
+                quant.Codes(scales[0], -128),
+            )
+        )
+        before = convs[-1].out
+    dense = integer.Dense(
+        rng.integers(-most, most + 1, (depth, module.classes)).astype(np.int8),
+        rng.integers(-1000, 1000, module.classes).astype(np.int32),
+        np.float32(0.003),
+    )
+    logits = quant.Codes(np.float32(0.02), int(rng.integers(-30, 30)))
+    size = tuple(module.size)
+    model = integer.Model(size, first, tuple(convs), logits, dense, logits)
+    rows, columns, _ = integer.sizes(model)[-1]
+    scale = mean_scale(before.scale / 6, before.scale, rows * columns)
+    return model._replace(embed=quant.Codes(np.float32(scale), -128))
 
 
 def codes(model, count=16, seed=2):

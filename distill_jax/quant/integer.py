@@ -87,3 +87,10 @@ def sizes(model):
             )
         )
     return found
+
+
+def parameters(model):
+    """Number of weights and biases."""
+    layers = [(conv.weight_yxio, conv.bias_o) for conv in model.convs]
+    layers.append((model.dense.weight_io, model.dense.bias_o))
+    return sum(weight.size + bias_o.size for weight, bias_o in layers)
