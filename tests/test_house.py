@@ -23,7 +23,8 @@ FLOORS = [
     ("quant", "teachers"),
     ("tasks",),
     ("sound", "semantic", "student", "export"),
-    ("sound_report", "sound_analysis", "teacher_report", "word_report"),
+    ("sound_report", "sound_analysis", "teacher_report", "word_report", "quantised"),
+    ("ledger",),
     ("main", "cli"),
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

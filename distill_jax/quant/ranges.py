@@ -1,5 +1,7 @@
 """How large activations get: observers as state in the tree of variables."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -50,22 +52,9 @@ def calibrated(module, variables, batches):
     Raises:
       ValueError: there is no batch, or they hold numbers that are not finite.
     """
-    found, plan = blank(module), units.units(module.plan())
-
-    @jax.jit
-    def widened(found, variables, feature_btf):
-        seen = _activations(module, variables, feature_btf, plan)
-        return found | {
-            name: {
-                "low": jnp.minimum(found[name]["low"], jnp.min(x)),
-                "high": jnp.maximum(found[name]["high"], jnp.max(x)),
-            }
-            for name, x in seen.items()
-        }
-
-    count = 0
+    found, count = blank(module), 0
     for feature_btf in batches:
-        found, count = widened(found, variables, feature_btf), count + 1
+        found, count = _widened(module, found, variables, feature_btf), count + 1
     if not count:
         raise ValueError("there is no batch to calibrate with; give some clips")
     if not all(jnp.isfinite(leaf) for leaf in jax.tree.leaves(found)):
@@ -76,8 +65,21 @@ def calibrated(module, variables, batches):
     return found
 
 
-def _activations(module, variables, feature_btf, plan):
+@functools.partial(jax.jit, static_argnames="module")
+def _widened(module, found, variables, feature_btf):
+    seen = _activations(module, variables, feature_btf)
+    return found | {
+        name: {
+            "low": jnp.minimum(found[name]["low"], jnp.min(x)),
+            "high": jnp.maximum(found[name]["high"], jnp.max(x)),
+        }
+        for name, x in seen.items()
+    }
+
+
+def _activations(module, variables, feature_btf):
     """Numbers at every site of the float network."""
+    plan = units.units(module.plan())
     adds = [number for number, unit in enumerate(plan) if unit.adds is not None]
     norms = {f"norm_{number}" for number in adds}
     (logits_bc, out), seen = module.apply(
