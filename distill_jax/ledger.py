@@ -96,14 +96,16 @@ def rows(workdir, control=None, data=None):
     if clips.noise_bs is not None:
         heard[NOISY] = clips.heard(0.0)
     sounds = heard, clips.label_b
-    start = quantised.at(student.load(config.student), found.trained.config.data.root)
+    start = quantised.at(
+        quantised.opened(config.student), found.trained.config.data.root
+    )
     yield _float("float", start, sounds)
     calibrated = quantised.calibrated(start)
     yield _integers("float: post-training INT8", calibrated, sounds)
     coarse = quantised.of_variables(start, calibrated.variables, 4)
     yield _integers("float: post-training, 4-bit weights", coarse, sounds)
     if control is not None:
-        other = quantised.at(student.load(control), found.trained.config.data.root)
+        other = quantised.at(quantised.opened(control), found.trained.config.data.root)
         _same_steps(found.trained, other, control)
         name = "float, same extra steps"
         yield _float(name, other, sounds)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distill_jax import quant, student
+from distill_jax import checkpoints, quant, student
 from distill_jax.audio import augment
 from distill_jax.data import labelled
 from distill_jax.quant import integer
@@ -78,10 +78,19 @@ def load(workdir, data=None, bits=None):
       FileNotFoundError, ValueError, checkpoints.CheckpointError: see `student.load`,
         `words.corpus` and `quant.frozen`.
     """
-    trained = at(student.load(workdir), data)
+    trained = at(opened(workdir), data)
     if "ranges" in trained.variables:
         return of_variables(trained, trained.variables, bits or trained.config.bits)
     return calibrated(trained, bits or 8)
+
+
+def opened(workdir):
+    """The student of a run: the best, or the last where all steps were to be done.
+
+    The best of a run of configs/qat.py may be one whose ranges were still moving.
+    """
+    task = checkpoints.read_config(workdir).task
+    return student.load(workdir, "latest" if task == "qat" else "best")
 
 
 def at(trained, data):
