@@ -25,10 +25,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.tiny_conv_sweep import LEVELS_DB, RECORDINGS, accuracies
+from benchmarks.tiny_conv_sweep import LEVELS_DB, RECORDINGS, accuracies, trained
 from configs.distill import get_config
-from distill_jax import detection, main, metrics, student, train
-from distill_jax.tasks import distill
+from distill_jax import detection, main, student, train
 
 BOTH, FIRST, SECOND, NONE = (0, 1), (0,), (1,), ()
 FEW = {"data.fraction": 0.05}
@@ -114,19 +113,12 @@ def run(key, options, until):
     config = config_of(table, row, seed, options)
     name = f"{table}-{row}-{options.steps}-{seed}".replace(" ", "_").replace(",", "")
     workdir = options.runs / name
-    data = distill.data(config)
-    steps = train.train(config, distill.make(config), data, workdir)
-    start, step = time.perf_counter(), 0
-    with metrics.Writer(workdir, distill.rate_hz(config), config.log_every) as writer:
-        for step, values in steps:
-            writer.write(step, values)
-            if time.perf_counter() > until and step < config.steps:
-                steps.close()
-                return None
-    seconds = time.perf_counter() - start
+    seconds = trained(config, workdir, until)
+    if seconds is None:
+        return None
     right, clips = accuracies(student.load(workdir, "latest"))
-    trained = {"table": table, "row": row, "seed": seed, "steps": options.steps}
-    return {**trained, "seconds": round(seconds), "clips": clips, "right": right}
+    which = {"table": table, "row": row, "seed": seed, "steps": options.steps}
+    return {**which, "seconds": seconds, "clips": clips, "right": right}
 
 
 def show(records):

@@ -108,10 +108,8 @@ def accuracies(trained):
     return right, len(test.label_n)
 
 
-def run(name, seed, options, until):
-    """Trains and judges a candidate; None if the time was over before it was done."""
-    config = config_of(name, seed, options)
-    workdir = options.runs / f"{name}-{options.epochs}-{seed}"
+def trained(config, workdir, until):
+    """Trains a job; seconds of this start, None if the time was over before the end."""
     data = distill.data(config)
     steps = train.train(config, distill.make(config), data, workdir)
     start, step = time.perf_counter(), 0
@@ -121,19 +119,28 @@ def run(name, seed, options, until):
             if time.perf_counter() > until and step < config.steps:
                 steps.close()
                 return None
-    seconds = time.perf_counter() - start
+    return round(time.perf_counter() - start)
+
+
+def run(name, seed, options, until):
+    """Trains and judges a candidate; None if the time was over before it was done."""
+    config = config_of(name, seed, options)
+    workdir = options.runs / f"{name}-{options.epochs}-{seed}"
+    seconds = trained(config, workdir, until)
+    if seconds is None:
+        return None
     results = {}
     for which in ("best", "latest"):
-        trained = student.load(workdir, which)
-        results[which], clips = accuracies(trained)
-    leaves = jax.tree.leaves(trained.variables["params"])
+        network = student.load(workdir, which)
+        results[which], clips = accuracies(network)
+    leaves = jax.tree.leaves(network.variables["params"])
     return {
         "candidate": name,
         "seed": seed,
         "epochs": options.epochs,
         "parameters": sum(leaf.size for leaf in leaves),
-        "multiplications": multiplications(trained.module),
-        "seconds_of_last_start": round(seconds),
+        "multiplications": multiplications(network.module),
+        "seconds_of_last_start": seconds,
         "clips": clips,
         **results,
     }

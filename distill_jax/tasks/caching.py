@@ -28,17 +28,41 @@ def data(config):
     Raises:
       ValueError: the folder was filled by other teachers, or from other sounds.
     """
-    splits = ("train", labelled.UNLABELLED) if config.teachers else ("train",)
-    sides = words.sides(config, splits)
-    views = config.distill.views
+    found, views = sides(config), config.distill.views
     if not views:
-        return words.batches(config, sides)
-    fixed = labelled.views(sides["train"], views, config.distill.view_seed)
-    found = words.batches(config, sides, fixed)
+        return words.batches(config, found)
     if not config.teachers:
-        return found
-    kept = stored(config, sides["train"], fixed)
-    return Data(joined(found.train, kept, views), found.valid)
+        return words.batches(config, found, views_of(config, found))
+    fixed, kept = taught_views(config, found)
+    streams = words.batches(config, found, fixed)
+    return Data(joined(streams.train, kept, views), streams.valid)
+
+
+def sides(config):
+    """`words.sides`; with teachers, clips without a label are trained on too."""
+    hidden = (labelled.UNLABELLED,) if config.teachers else ()
+    return words.sides(config, ("train", *hidden))
+
+
+def views_of(config, sides):
+    """The `labelled.Views` of a run."""
+    return labelled.views(
+        sides["train"], config.distill.views, config.distill.view_seed
+    )
+
+
+def taught_views(config, sides):
+    """The views of a run and what its teachers say about them, asked if need be.
+
+    Args:
+      config: as for `data`, with teachers and views.
+      sides: from `sides`.
+
+    Returns:
+      `labelled.Views` and `store.Store`; see `stored` for what is raised.
+    """
+    fixed = views_of(config, sides)
+    return fixed, stored(config, sides["train"], fixed)
 
 
 def joined(train, kept, views):

@@ -94,17 +94,6 @@ def student_of(params):
     return {name: leaf for name, leaf in params.items() if name != PROJECTORS}
 
 
-def taught_by(config, module):
-    """The teachers of a run and its `Tuition`.
-
-    Args:
-      config: as `configs/distill.py` gives it, with `labels`.
-      module: the student.
-    """
-    found = opened(config)
-    return found, build(config, found, steps(module))
-
-
 def make(config):
     """Builds the job.
 
@@ -118,8 +107,14 @@ def make(config):
     Raises:
       ValueError: see `tuition.build` and `teachers.load`.
     """
+    return taught_by(config, opened(config))
+
+
+def taught_by(config, found):
+    """The job with teachers that are already open, list of `Teacher`; see `make`."""
     module = model(config)
-    found, tuition = taught_by(config, module)
+    tuition = build(config, found, steps(module))
+    examples = targets_of(len(config.labels), config.label_smoothing, config.mixup)
     last = f"layer_{len(module.plan()) - 1}_byxi"
 
     def init(rng):
@@ -156,8 +151,6 @@ def make(config):
         alpha = tuition.alpha
         loss_b = (1 - alpha) * hard_b + alpha * soft_b + tuition.align * align_b
         return losses.mean(loss_b, weight_b), (state, {**shown, **more})
-
-    examples = targets_of(len(config.labels), config.label_smoothing, config.mixup)
 
     def eval_fn(params, state, batch):
         target_bc = jax.nn.one_hot(batch["label_b"], len(config.labels))

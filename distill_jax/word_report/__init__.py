@@ -3,12 +3,18 @@
 import logging
 
 from distill_jax import checkpoints, report
-from distill_jax.word_report import clips, errors, streams
+from distill_jax.word_report import clips, errors, streams, training
 from distill_jax.word_report.job import Job, Listening, Side
 from distill_jax.word_report.listening import scenes_of, timelines
 
 FILE = "report.json"
-CHAPTERS = (streams.operation, streams.trade_off, clips.accuracy, errors.to_hear)
+CHAPTERS = (
+    streams.operation,
+    streams.trade_off,
+    clips.accuracy,
+    errors.to_hear,
+    training.history,
+)
 
 __all__ = ["FILE", "Job", "Listening", "Side", "announce", "write"]
 

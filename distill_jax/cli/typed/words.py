@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 
 class Evaluate(NamedTuple):
@@ -91,3 +91,20 @@ class Ledger(NamedTuple):
     workdir: Path
     control: Path | None = None
     data: Path | None = None
+
+
+class CacheTeachers(NamedTuple):
+    """Lets teachers hear all views of all clips once, so that students train quickly.
+
+    Training does it too, when it starts; this is for doing it beforehand, on a machine
+    with a GPU. Stopped, the same command goes on.
+    Example: distill-jax cache-teachers configs/distill.py:dual --set distill.views=8
+    --set data.root=speech_commands
+
+    Attributes:
+      config: Config of the student, with its variants.
+      set: Settings that are changed, NAME=VALUE, as the training command has them.
+    """
+
+    config: Annotated[str, Positional, arg(metavar="CONFIG")]
+    set: UseAppendAction[tuple[str, ...]] = ()

@@ -1,0 +1,62 @@
+import pytest
+import tiny_tuition
+import tiny_words
+
+from distill_jax.cli import settings, usage
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    """The verb with a config, teachers and recordings."""
+    folder = tmp_path_factory.mktemp("teaching")
+    found = tiny_tuition.teachers(folder)
+    changes = {
+        "teachers": found,
+        "teacher_alignment_layers": ("last", ""),
+        "data.root": folder / "words",
+        "data.cache": folder / "cache",
+        "distill.views": 1,
+        "distill.cache": folder / "said",
+    }
+    sets = [text for name, v in changes.items() for text in ("--set", f"{name}={v}")]
+    return ["cache-teachers", f"{tiny_words.CONFIG}:dual,tiny", *sets]
+
+
+def test_cache_teachers_asks_once_and_says_where_it_is(arguments, lines):
+    said = lines(*arguments)[-1]
+    assert said.startswith("32 views, 0.0 MB in ") and "said;" in said
+    assert lines(*arguments)[-1] == said
+
+
+def test_cache_teachers_refuses_a_folder_of_other_answers(arguments, lines, refused):
+    lines(*arguments)
+    said = refused(*arguments, "--set", "distill.view_seed=3")
+    assert "holds other answers of teachers" in said
+    assert "view_seed: 0 there, 3 now" in said
+
+
+def test_cache_teachers_needs_teachers_and_views(refused):
+    said = refused("cache-teachers", f"{tiny_words.CONFIG}:none,tiny")
+    assert "--set distill.views=8" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "match"),
+    [
+        ("nowhere.py", (), r"nowhere\.py is missing"),
+        (f"{tiny_words.CONFIG}:loud", (), "expected variants out of"),
+        (f"{tiny_words.CONFIG}:tiny", ("batch",), "expected NAME=VALUE"),
+        (f"{tiny_words.CONFIG}:tiny", ("batches=3",), "batches"),
+        (f"{tiny_words.CONFIG}:tiny", ("batch=many",), "batch"),
+    ],
+)
+def test_settings_that_are_not_there_are_refused(name, changes, match):
+    with pytest.raises(usage.UsageError, match=match):
+        settings.read(name, changes)
+
+
+def test_settings_are_read_as_the_training_command_reads_them():
+    config = settings.read(
+        f"{tiny_words.CONFIG}:tiny", ("batch=4", "data.root=a b", "teachers=('x',)")
+    )
+    assert (config.batch, config.data.root, config.teachers) == (4, "a b", ("x",))
