@@ -25,8 +25,22 @@ CORE = [
 # libespeak-ng in this wheel is GPL-3.0-or-later; it is loaded at run time, and what it
 # speaks is not covered.
 TTS = ["espeakng-loader>=0.2.4"]
+# Writers and runtimes of INT8 files. Rounding was measured on these releases; others
+# are held to it by the tests.
+EXPORT = [
+    "ai-edge-litert>=2.3",
+    "flatbuffers>=25.12",
+    "onnx>=1.23",
+    "onnxruntime>=1.31",
+]
+# Development builds only, of one machine only.
+MICRO = [
+    "tflite-micro==0.dev20261023182759; "
+    "sys_platform == 'linux' and platform_machine == 'x86_64'"
+]
 TEST = [
     *TTS,
+    *EXPORT,
     "hypothesis",
     "pytest>=8",
     "pytest-timeout",
@@ -48,12 +62,15 @@ setup(
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "tts": TTS,
+        "export": EXPORT,
+        "micro": [*EXPORT, *MICRO],
         "microphone": ["sounddevice>=0.5"],
         "test": TEST,
         # Oracles for the parity tests and the benchmarks, pinned so that a
         # difference is ours and not a new release's.
         "parity": [
             *TEST,
+            *MICRO,
             "audiomentations==0.43.1",
             "torch==2.13.0",
             "transformers==5.23.0",

@@ -16,6 +16,7 @@ from ml_collections import config_flags
 
 from distill_jax import (
     folders,
+    ledger,
     metrics,
     progress,
     sound_report,
@@ -29,6 +30,7 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "Path of the config.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 REPORTS = {
     "distill": word_report.announce,
+    "qat": ledger.announce,
     "teacher": teacher_report.write,
     "vae": sound_report.write,
 }

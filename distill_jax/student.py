@@ -52,10 +52,10 @@ def load(workdir, which="best"):
       checkpoints.CheckpointError: it has no good checkpoint.
     """
     config = checkpoints.read_config(workdir)
-    if config.task != "distill":
+    if config.task not in ("distill", "qat"):
         raise ValueError(
-            f"{workdir} is a run of the task {config.task!r}, expected 'distill'; give "
-            "the folder of a keyword network"
+            f"{workdir} is a run of the task {config.task!r}, expected 'distill' or "
+            "'qat'; give the folder of a keyword network"
         )
     trained = checkpoints.read(workdir, which)
     variables = {"params": distill.student_of(trained["ema"]), **trained["state"]}

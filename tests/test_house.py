@@ -20,21 +20,26 @@ FLOORS = [
     ("distillation",),
     ("report", "checkpoints", "step", "streaming"),
     ("train", "models", "data"),
-    ("teachers",),
+    ("quant", "teachers"),
     ("tasks",),
-    ("sound", "semantic", "student"),
-    ("sound_report", "sound_analysis", "teacher_report", "word_report"),
+    ("sound", "semantic", "student", "export"),
+    ("sound_report", "sound_analysis", "teacher_report", "word_report", "quantised"),
+    ("ledger",),
     ("main", "cli"),
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 EVERYWHERE = {"jax", "flax", "numpy", "optax"}
 HOME = {
     "absl": {"main", "data.stream"},  # Grain's workers read absl's flags
+    "ai_edge_litert": {"export.runtimes", "export.tflite"},
     "espeakng_loader": {"data.espeak"},
+    "flatbuffers": {"export.tflite"},
     "grain": {"data.stream"},
     "librosa": {"audio.descriptors"},
     "matplotlib": {"report.plots"},
     "ml_collections": {"main", "checkpoints"},
+    "onnx": {"export.onnx_file"},
+    "onnxruntime": {"export.runtimes"},
     "orbax": {"checkpoints"},
     "pyroomacoustics": {"audio.rooms"},
     "scipy": {
@@ -47,6 +52,7 @@ HOME = {
     "soundfile": {"audio.files"},
     "soxr": {"audio.files"},
     "tensorboardX": {"metrics"},
+    "tflite_micro": {"export.runtimes"},
     "tqdm": {"progress"},
     "tyro": {
         "cli",

@@ -58,5 +58,5 @@ def test_a_folder_without_a_run_or_of_another_task_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="is missing"):
         student.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"task": "vae"}))
-    with pytest.raises(ValueError, match="'vae', expected 'distill'"):
+    with pytest.raises(ValueError, match="'vae', expected 'distill' or 'qat'"):
         student.load(tmp_path)

@@ -27,6 +27,8 @@ Verb = (
     | Annotated[speech.Speak, subcommand("speak")]
     | Annotated[words.Evaluate, subcommand("evaluate")]
     | Annotated[words.Detect, subcommand("detect")]
+    | Annotated[words.Export, subcommand("export")]
+    | Annotated[words.Ledger, subcommand("ledger")]
     | Annotated[words.CacheTeachers, subcommand("cache-teachers")]
 )
 
@@ -40,6 +42,8 @@ HOME = {
     "Speak": "speech",
     "Evaluate": "words",
     "Detect": "words",
+    "Export": "export",
+    "Ledger": "export",
     "CacheTeachers": "teaching",
 }
 

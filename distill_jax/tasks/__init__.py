@@ -4,6 +4,6 @@
 the sample rate of the audio that they show.
 """
 
-from distill_jax.tasks import distill, teacher, vae
+from distill_jax.tasks import distill, qat, teacher, vae
 
-TASKS = {"distill": distill, "teacher": teacher, "vae": vae}
+TASKS = {"distill": distill, "qat": qat, "teacher": teacher, "vae": vae}

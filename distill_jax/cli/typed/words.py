@@ -54,6 +54,45 @@ class Detect(NamedTuple):
     threshold: float | None = None
 
 
+class Export(NamedTuple):
+    """Writes a trained network as INT8 files and runs them on the test clips.
+
+    A run of configs/qat.py is written as it was trained; any other is calibrated with
+    its training clips. Every file has a manifest beside it.
+
+    Example: distill-jax export --workdir runs/words --format tflite,c
+
+    Attributes:
+      workdir: Folder of the trained run.
+      format: Out of tflite, onnx, c, npz, separated by commas.
+      out: Folder for the files; None is export in the run's.
+      data: Where the labelled recordings are now, if not where training found them.
+      bits: Of the weights, 2 to 8; None is what the run was trained for, else 8.
+    """
+
+    workdir: Path
+    format: str = "tflite,onnx,c,npz"
+    out: Path | None = None
+    data: Path | None = None
+    bits: int | None = None
+
+
+class Ledger(NamedTuple):
+    """Tells what quantisation costs, from float to every runtime, as one table.
+
+    Example: distill-jax ledger --workdir runs/qat --control runs/float
+
+    Attributes:
+      workdir: Folder of a run of configs/qat.py; the table goes to its report.
+      control: Folder of the same run with configs/qat.py:float.
+      data: Where the labelled recordings are now, if not where training found them.
+    """
+
+    workdir: Path
+    control: Path | None = None
+    data: Path | None = None
+
+
 class CacheTeachers(NamedTuple):
     """Lets teachers hear all views of all clips once, so that students train quickly.
 
