@@ -2,7 +2,12 @@
 
 import os
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Level 2, the default, takes up to ten times as long to compile, and level 0 makes
+# programs that take twice as long to run.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1",
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from pathlib import Path
@@ -22,6 +27,13 @@ def recordings():
     if not RECORDINGS.is_dir():
         pytest.skip(f"no real recordings at {RECORDINGS}")
     return RECORDINGS
+
+
+@pytest.fixture(scope="session")
+def one_device():
+    """The environment of a process that sees one device, as most users do."""
+    one = "--xla_force_host_platform_device_count=1"
+    return os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {one}"}
 
 
 @pytest.fixture
