@@ -36,6 +36,14 @@ def one_device():
     return os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {one}"}
 
 
+@pytest.fixture(scope="session")
+def trained_vae(tmp_path_factory):
+    """A run to be copied, not changed: to train it takes longer than all else."""
+    import tiny_vae
+
+    return tiny_vae.trained(tmp_path_factory.mktemp("vae"))
+
+
 @pytest.fixture
 def call(capsys):
     """Calls the command: its status, what it says, what it complains about."""
