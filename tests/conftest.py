@@ -21,6 +21,25 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-parity", action="store_true", help="parity tests fail where they skip"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if (
+        report.skipped
+        and item.config.getoption("--all-parity")
+        and item.get_closest_marker("parity")
+    ):
+        reason = report.longrepr[2]
+        report.outcome, report.longrepr = "failed", f"a parity test skipped: {reason}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def recordings():
     """The folder of real recordings, beside the checkout."""
