@@ -1,5 +1,6 @@
 """Batches of a student with what its teachers say, asked once for every fixed view."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -188,11 +189,7 @@ def asker(config, teaching, bank, views):
         ([teacher.variables for teacher in found], bank), sharding.replicated(mesh)
     )
 
-    @jax.jit
-    def ask(frozen, batch):
-        variables, bank = frozen
-        audio_bs = words.heard({**batch, "step": 0}, bank, settings)
-        return lessons.taught(taught.lessons, variables, audio_bs, taught.rows)
+    how = taught.lessons, taught.rows, settings
 
     def answer(row_n, bar):
         said = []
@@ -201,12 +198,19 @@ def asker(config, teaching, bank, views):
             # One shape, compiled once.
             full_b = np.pad(some_b, (0, config.batch - len(some_b)), mode="edge")
             batch = labelled.of_views(examples, fixed, *np.divmod(full_b, count))
-            fields = jax.device_get(ask(frozen, sharding.place(mesh, batch)))
+            fields = jax.device_get(_ask(how, frozen, sharding.place(mesh, batch)))
             said.append({name: fields[name][: len(some_b)] for name in fields})
             bar.update(len(some_b))
         return {name: np.concatenate([each[name] for each in said]) for name in said[0]}
 
     return answer
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _ask(how, frozen, batch):
+    (asked, rows, settings), (variables, bank) = how, frozen
+    audio_bs = words.heard({**batch, "step": 0}, bank, settings)
+    return lessons.taught(asked, variables, audio_bs, rows)
 
 
 def _announce(kept, missing, fixed):
