@@ -222,8 +222,11 @@ def _right(score_bc, label_b):
 
 
 def _saturated(model, out):
-    """Share of codes at an end of their range; the least of a ReLU is not one."""
-    zero_of = {"input": model.input.zero, "logits": model.logits.zero}
+    """Share of codes at an end of their range.
+
+    The least of a ReLU is not one, nor the floor of the features.
+    """
+    zero_of = {"logits": model.logits.zero}
     for number, conv in enumerate(model.convs):
         if conv.branch is not None:
             zero_of[f"branch_{number}"] = conv.branch.zero
