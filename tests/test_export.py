@@ -124,6 +124,14 @@ def test_runtimes_refuse_files_that_are_cut_short(part):
             assert opened is runtimes.tflm
 
 
+def test_arena_holds_the_two_largest_activations():
+    pytest.importorskip("tflite_micro")
+    module = network(True, False, channels=(16, 32), strides=(1, 2), size=(24, 16))
+    needed = runtimes.arena(contents(drawn(module))["tflite"])
+    # A depthwise layer reads one padded copy of the first layer and writes another.
+    assert 25 * 17 * 16 + 24 * 16 * 16 < needed < 4 * 24 * 16 * 16
+
+
 def test_runtimes_refuse_windows_of_another_size_or_type():
     model = drawn(network(False, False))
     whole, code_btf = contents(model), codes(model, 2)
