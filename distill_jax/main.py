@@ -76,6 +76,8 @@ def run(config, workdir):
     job = TASKS[config.task]
     data = job.data(config)
     rate_hz = job.rate_hz(config)
+    waiting = progress.Waiting()
+    data = data._replace(train=waiting.watch(data.train))
     steps = train.train(config, job.make(config), data, workdir)
     with (
         progress.bar(None, f"{config.task} {workdir}", config.steps, "step") as bar,
@@ -90,6 +92,7 @@ def run(config, workdir):
                     break
         finally:
             steps.close()
+    print(f"{waiting.share:.1%} of the time was spent waiting for data")
     if stop.number is not None:
         stop.leave()
     REPORTS[config.task](workdir)

@@ -2,7 +2,12 @@
 
 import os
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Level 2, the default, takes up to ten times as long to compile, and level 0 makes
+# programs that take twice as long to run.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1",
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 from pathlib import Path
@@ -16,12 +21,46 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-parity", action="store_true", help="parity tests fail where they skip"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if (
+        report.skipped
+        and item.config.getoption("--all-parity")
+        and item.get_closest_marker("parity")
+    ):
+        reason = report.longrepr[2]
+        report.outcome, report.longrepr = "failed", f"a parity test skipped: {reason}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def recordings():
     """The folder of real recordings, beside the checkout."""
     if not RECORDINGS.is_dir():
         pytest.skip(f"no real recordings at {RECORDINGS}")
     return RECORDINGS
+
+
+@pytest.fixture(scope="session")
+def one_device():
+    """The environment of a process that sees one device, as most users do."""
+    one = "--xla_force_host_platform_device_count=1"
+    return os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {one}"}
+
+
+@pytest.fixture(scope="session")
+def trained_vae(tmp_path_factory):
+    """A run to be copied, not changed: to train it takes longer than all else."""
+    import tiny_vae
+
+    return tiny_vae.trained(tmp_path_factory.mktemp("vae"))
 
 
 @pytest.fixture

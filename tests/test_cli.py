@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_vae
 
-from distill_jax import cli, progress
+from distill_jax import cli, progress, sound_report
 from distill_jax.audio import files
 from distill_jax.cli import verbs
 
@@ -24,9 +25,13 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(home, tmp_path_factory):
-    """A real run of two steps; its sounds lie beside it."""
-    return tiny_vae.trained(tmp_path_factory.mktemp("job"))
+def run(home, trained_vae, tmp_path_factory):
+    """A real run of two steps; sounds of different lengths lie beside it."""
+    folder = tmp_path_factory.mktemp("job")
+    tiny_vae.recordings(folder / "sounds")
+    workdir = shutil.copytree(trained_vae, folder / "run")
+    sound_report.load(workdir)
+    return workdir
 
 
 def sounds_of(run):
@@ -221,10 +226,12 @@ def test_help_explains_every_option_with_an_example(capsys, verb):
 
 
 def test_help_does_not_wait_for_jax_and_mistakes_end_with_status_2(tmp_path):
-    program = "import sys; from distill_jax import cli; assert 'jax' not in sys.modules"
+    program = (
+        "import sys; from distill_jax import cli\n"
+        "assert 'jax' not in sys.modules\n"
+        "cli.main()"
+    )
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
-    program = "from distill_jax import cli; cli.main()"
     command = [sys.executable, "-c", program, "generate", "--workdir", str(tmp_path)]
     job = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True

@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_words
+from quick import quick_jit
 
 from distill_jax import optimizer, student
 from distill_jax.audio import augment, front_end
@@ -84,7 +84,7 @@ def test_twenty_updates_tell_a_batch_apart(task, started, annotated, config):
     config.steps = 20
     opt = optimizer.adamw(config)
 
-    @jax.jit
+    @quick_jit
     def update(params, state, opt_state, rng):
         (loss, (state, shown)), grads = jax.value_and_grad(task.loss_fn, has_aux=True)(
             params, state, batch, rng
@@ -109,7 +109,7 @@ def test_twenty_updates_tell_a_batch_apart(task, started, annotated, config):
 def test_evaluation_leaves_out_examples_without_weight(task, started, annotated):
     _, _, batch = annotated
     weight_b = jnp.array([1.0] * 5 + [0.0] * 3)
-    evaluate = jax.jit(task.eval_fn)
+    evaluate = quick_jit(task.eval_fn)
     one = evaluate(*started, {**batch, "weight_b": weight_b})
     changed_btf = batch["feature_btf"].at[5:].set(7.0)
     two = evaluate(
@@ -160,11 +160,11 @@ def test_small_variants_stay_below_their_size(arg, most):
 
 
 @pytest.mark.slow
-def test_command_trains_and_the_student_opens(config, tmp_path):
+def test_command_trains_and_the_student_opens(config, one_device, tmp_path):
     command = [sys.executable, "-m", "distill_jax.main"]
     command += [f"--config={ROOT}/configs/distill.py:none,tiny"]
     command += [f"--config.data.root={config.data.root}", f"--workdir={tmp_path}"]
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "x"), "XLA_FLAGS": ""}
+    environment = one_device | {"XDG_CACHE_HOME": str(tmp_path / "x")}
     job = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280
     )

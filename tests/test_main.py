@@ -1,7 +1,6 @@
 """The training command as a user types it, in a process of its own."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -33,7 +32,7 @@ def recorded(tmp_path_factory):
 
 
 @pytest.fixture
-def start(cache, recorded):
+def start(cache, recorded, one_device):
     """Starts the command on the small folder, with changed settings."""
 
     def start(workdir, **changes):
@@ -41,7 +40,7 @@ def start(cache, recorded):
         command = [sys.executable, "-m", "distill_jax.main"]
         command += [f"--config={ROOT}/configs/vae.py:tiny", f"--workdir={workdir}"]
         command += [f"--config.{name}={value}" for name, value in changes.items()]
-        environment = os.environ | {"XDG_CACHE_HOME": str(cache), "XLA_FLAGS": ""}
+        environment = one_device | {"XDG_CACHE_HOME": str(cache)}
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
         )

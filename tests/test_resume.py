@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -125,8 +126,12 @@ def test_damaged_checkpoint_is_replaced_by_the_one_before(tmp_path, finished, ca
     assert tiny_job.learnt(tmp_path) == finished[0]
 
 
-def run_job(*arguments):
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+@pytest.fixture
+def run_job(one_device):
+    return partial(run_in, dict(one_device))
+
+
+def run_in(environment, *arguments):
     environment["JAX_COMPILATION_CACHE_DIR"] = jax.config.jax_compilation_cache_dir
     environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     environment["PYTHONPATH"] = str(Path(__file__).parents[1])
@@ -135,7 +140,7 @@ def run_job(*arguments):
 
 
 @pytest.mark.slow
-def test_killed_process_resumes_to_the_same_bits(tmp_path):
+def test_killed_process_resumes_to_the_same_bits(run_job, tmp_path):
     rng = random.Random()
     whole = run_job(tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr.decode()

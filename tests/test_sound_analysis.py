@@ -9,6 +9,8 @@ from distill_jax.sound_analysis import axes, evidence, records
 
 RNG = np.random.default_rng(0)
 LATENTS = 32
+# An analysis decodes thousands of windows.
+WINDOW_SECONDS = 0.25
 
 
 def cloud(count=200, seed=1):
@@ -172,7 +174,7 @@ def test_a_name_belongs_to_the_axis_that_changes_it_most():
 def painted(mean_nz, turn_zz):
     """A decoder that makes the first direction brightness and the third level."""
     mean_z = mean_nz.mean(axis=0)
-    frequency_ft = np.random.default_rng(5).uniform(-1, 1, (64, 63))
+    frequency_ft = np.random.default_rng(5).uniform(-1, 1, (64, 32))
 
     def decode(latent_bz):
         score_bz = (latent_bz - mean_z[None, :]) @ turn_zz.T
@@ -180,7 +182,7 @@ def painted(mean_nz, turn_zz):
         band_f = np.linspace(-1, 1, 64)
         power_bf = np.exp(-2.0 * np.square(band_f[None, :] + tilt_b[:, None]))
         power_bf *= np.exp(level_b)[:, None] / power_bf.sum(axis=1, keepdims=True)
-        feature_bftc = np.zeros((len(latent_bz), 64, 63, 2), np.float32)
+        feature_bftc = np.zeros((len(latent_bz), 64, 32, 2), np.float32)
         feature_bftc[..., 0] = (np.log1p(power_bf / 1e-3) / phase.LEVEL_NEPERS)[
             ..., None
         ]
@@ -197,7 +199,7 @@ def known(tmp_path_factory):
     (workdir / "report").mkdir()
     mean_nz, turn_zz = cloud()
     decode = painted(mean_nz, turn_zz)
-    model = tiny_vae.untrained(seed=0)._replace(decode=decode, step=5)
+    model = tiny_vae.untrained(0, WINDOW_SECONDS)._replace(decode=decode, step=5)
     names = np.array([f"dogs/{n}.wav" for n in range(100)] + ["cat_1.wav"] * 100)
     latents = {"mean_nz": mean_nz, "names": names}
     return workdir, sound_analysis.write(workdir, model, latents), turn_zz
@@ -236,8 +238,8 @@ def test_analysis_is_written_drawn_read_and_refused_for_another_step(known, tmp_
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_an_untrained_model_gets_no_names(seed):
-    model = tiny_vae.untrained(seed)
-    mean_nz, _ = model.encode(tiny_vae.windows(seed, 60))
+    model = tiny_vae.untrained(seed, WINDOW_SECONDS)
+    mean_nz, _ = model.encode(tiny_vae.windows(seed, 60)[:, : model.samples])
     analysis = sound_analysis.analyse(model, mean_nz, seed)
     assert analysis["named"] == 0 and len(analysis["axes"]) > 1
     assert all(record["name"] is None for record in analysis["axes"])

@@ -1,69 +1,22 @@
-import contextlib
 import json
 import shutil
+from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 import tiny_vae
 
-from distill_jax import checkpoints, metrics, sharding, sound_report, train
-from distill_jax import workdir as folders
+from distill_jax import sound_report
 from distill_jax.audio import files
 from distill_jax.sound_report import baselines, job, quality
-from distill_jax.tasks import vae
 
 RATE = tiny_vae.RATE_HZ
 
 
-def record(folder, count):
-    """Files of decaying tones in noise, the last of them with a silent half."""
-    rng, second_s = np.random.default_rng(0), np.arange(RATE) / RATE
-    for index in range(count):
-        tone_s = np.sin(2 * np.pi * 220 * 2 ** (index / 3) * second_s)
-        audio_s = tone_s * np.exp(-3 * second_s) * 0.5 + 0.01 * rng.standard_normal(
-            RATE
-        )
-        audio_s[RATE // 2 :] *= index < count - 1
-        kind = folder / ("low" if index % 2 else "high & <far>")
-        kind.mkdir(parents=True, exist_ok=True)
-        files.write(kind / f"tone {index}#.wav", audio_s, RATE, {})
-    return folder
-
-
-def trained(folder, count):
-    """A run of two steps on one device, as the loop leaves it."""
-    config = tiny_vae.config()
-    config.data.root = str(record(folder / "sounds", count))
-    config.data.cache = str(folder / "cache")
-    config.data.valid_fraction = 0.34
-    workdir, data = folder / "run", vae.data(config)
-    folders.keep_config(workdir, config.to_dict(), resuming=False)
-    mesh = sharding.mesh(devices=jax.devices()[:1])
-    programs, state = train.prepare(config, vae.make(config), mesh)
-    with (
-        contextlib.closing(data.train(0)) as batches,
-        contextlib.closing(data.valid()) as held_out,
-        checkpoints.Store(workdir, keep=1) as store,
-        metrics.Writer(workdir, tiny_vae.RATE_HZ) as writer,
-    ):
-        for step in (1, 2):
-            batch = programs.place(next(batches))
-            state, values = programs.step(state, programs.frozen, batch)
-            values = {name: float(value) for name, value in values.items()}
-            if step == 2:
-                batch = programs.place(next(held_out))
-                totals = programs.evaluate(state, programs.frozen, batch)
-                found = metrics.means(metrics.add({}, totals))
-                values |= {f"valid/{name}": mean for name, mean in found.items()}
-            writer.write(step, values)
-        store.save(state, values["valid/loss"])
-    return workdir
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    workdir = trained(tmp_path_factory.mktemp("report"), 9)
+def run(trained_vae, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("report") / "run"
+    shutil.copytree(trained_vae, workdir)
     return workdir, sound_report.write(workdir)
 
 
@@ -132,7 +85,7 @@ def test_report_pictures_and_sounds_are_whole(run):
 def test_report_plays_the_held_out_originals_as_they_were_recorded(run):
     workdir, _ = run
     # The split is by content: whatever was held out is one of the recordings.
-    root = workdir.parent / "sounds"
+    root = Path(json.loads((workdir / "config.json").read_text())["data"]["root"])
     recorded = [files.read(path, RATE) for path in root.rglob("*.wav")]
     for path in (workdir / "report" / "audio").glob("held_out_*_original.wav"):
         heard_s = files.read(path, RATE)
@@ -184,7 +137,7 @@ def test_report_works_on_the_smallest_corpus(run, tmp_path):
     workdir, _ = run
     shutil.copytree(workdir, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    config["data"]["root"] = str(record(tmp_path / "sounds", 2))
+    config["data"]["root"] = str(tiny_vae.tones(tmp_path / "sounds", 2))
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     figures = sound_report.write(tmp_path / "run")
     assert figures["run"]["training_files"] == figures["run"]["held_out_files"] == 1

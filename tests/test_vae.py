@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 
 from distill_jax import losses
 from distill_jax.audio import distance, phase
@@ -28,7 +29,7 @@ def task(config):
 
 @pytest.fixture(scope="module")
 def started(task):
-    return jax.jit(task.init)(jax.random.key(0))
+    return quick_jit(task.init)(jax.random.key(0))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_annotation_is_the_two_channel_spectrogram(batch, config):
 
 def test_every_term_is_finite_and_not_negative_even_in_silence(task, started, batch):
     params, state = started
-    (loss, (_, metrics)), gradient = jax.jit(
+    (loss, (_, metrics)), gradient = quick_jit(
         jax.value_and_grad(task.loss_fn, has_aux=True)
     )(params, state, batch, jax.random.key(1))
     assert np.isfinite(loss) and loss > 0
@@ -84,14 +85,14 @@ def test_log_power_term_is_nearly_the_log_mel_distance(config):
     np.testing.assert_allclose(found_b, expected_b, rtol=0.02)
 
 
-def test_audio_term_is_logged_finite_and_moves_the_decoder(config, batch):
+def test_audio_term_is_logged_finite_and_moves_the_decoder(config, started, batch):
     audible = config.copy_and_resolve_references()
     audible.loss_weight.audio = 1.0
     audible.loss_weight.magnitude = audible.loss_weight.frequency = 0.0
     audible.loss_weight.kl = 0.0
     task = vae.make(audible)
-    params, state = jax.jit(task.init)(jax.random.key(0))
-    (_, (_, metrics)), gradient = jax.jit(
+    params, state = started
+    (_, (_, metrics)), gradient = quick_jit(
         jax.value_and_grad(task.loss_fn, has_aux=True)
     )(params, state, batch, jax.random.key(1))
     assert 0 < metrics["audio"] < np.inf
@@ -101,7 +102,7 @@ def test_audio_term_is_logged_finite_and_moves_the_decoder(config, batch):
 
 
 def test_evaluation_leaves_out_examples_without_weight(task, started, batch):
-    evaluate = jax.jit(task.eval_fn)
+    evaluate = quick_jit(task.eval_fn)
     one = evaluate(*started, {**batch, "weight_b": jnp.array([1.0, 1.0, 0.0])})
     changed_bs = batch["feature_bftc"].at[2].set(0.5)
     two = evaluate(
@@ -114,7 +115,7 @@ def test_evaluation_leaves_out_examples_without_weight(task, started, batch):
 
 
 def test_evaluation_does_not_depend_on_chance(task, started, batch):
-    evaluate = jax.jit(task.eval_fn)
+    evaluate = quick_jit(task.eval_fn)
     one, two = (evaluate(*started, batch) for _ in range(2))
     assert all((one[name][0] == two[name][0]).all() for name in one)
 
@@ -127,7 +128,7 @@ def test_kl_weight_rises_to_one():
 def test_bfloat16_weights_give_nearly_the_same_loss(task, started, batch):
     params, state = started
     low = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
-    loss_fn = jax.jit(task.loss_fn)
+    loss_fn = quick_jit(task.loss_fn)
     full, _ = loss_fn(params, state, batch, jax.random.key(1))
     half, (_, metrics) = loss_fn(low, state, batch, jax.random.key(1))
     assert metrics["magnitude"].dtype == jnp.float32
@@ -136,7 +137,7 @@ def test_bfloat16_weights_give_nearly_the_same_loss(task, started, batch):
 
 def test_preview_has_pictures_and_sound(task, started, batch):
     held_out = {name: array for name, array in batch.items() if name != "step"}
-    shown = jax.jit(task.preview)(*started, held_out)
+    shown = quick_jit(task.preview)(*started, held_out)
     assert shown["original_bs"].shape == shown["reconstruction_bs"].shape
     assert shown["original_bft"].shape == (3, 128, 94)
     assert np.isfinite(shown["reconstruction_bs"]).all()

@@ -1,17 +1,15 @@
 """Tiny speech encoders: configs, random tensors, and both ways to run them."""
 
 import warnings
-from functools import partial
 
 import jax
 import numpy as np
+from quick import quick_jit
 
 from distill_jax import weights
 from distill_jax.models import hf
 from distill_jax.models.transformer import stack_layers
 
-# Half the time to compile.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 SAMPLES = 640
 FRAMES = 23
 BERT = {

@@ -1,12 +1,14 @@
 """A sound VAE small enough to make, train and take apart in seconds."""
 
+import functools
 import importlib.util
 from pathlib import Path
 
 import jax
 import numpy as np
+from quick import quick_jit
 
-from distill_jax import sound, sound_report, train
+from distill_jax import metrics, sound, train
 from distill_jax.audio import files
 from distill_jax.data import sounds
 from distill_jax.tasks import vae
@@ -15,24 +17,29 @@ RATE_HZ = 16_000
 CONFIG = Path(__file__).parents[1] / "configs" / "vae.py"
 
 
-def config(arg="tiny"):
-    """The tiny variant, at a third of the rate and with windows of half a second."""
+def config(window_seconds=0.5):
+    """The tiny variant, at a third of the rate and with shorter windows."""
     spec = importlib.util.spec_from_file_location("vae_config", CONFIG)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    values = module.get_config(arg)
+    values = module.get_config("tiny")
     values.spectrogram.rate_hz = RATE_HZ
     values.spectrogram.n_fft, values.spectrogram.hop = 512, 128
     values.spectrogram.mels = 64
-    values.data.window_seconds, values.data.hop_seconds = 0.5, 0.25
+    values.data.window_seconds, values.data.hop_seconds = window_seconds, 0.25
     return values
 
 
-def untrained(seed, values=None):
+@functools.cache
+def birth(window_seconds):
+    """Draws the first weights; to compile it takes longer than to use it."""
+    return quick_jit(vae.make(config(window_seconds)).init)
+
+
+def untrained(seed, window_seconds=0.5):
     """A real model with the weights it is born with."""
-    values = values or config()
-    params, state = jax.jit(vae.make(values).init)(jax.random.key(seed))
-    return sound.of_variables(values, {"params": params, **state})
+    params, state = birth(window_seconds)(jax.random.key(seed))
+    return sound.of_variables(config(window_seconds), {"params": params, **state})
 
 
 def recordings(folder, count=6):
@@ -62,13 +69,29 @@ def windows(seed, count=40):
     return audio_ns.astype(np.float32)
 
 
+def tones(folder, count):
+    """Seconds of decaying tones in noise, the last with a silent half; the folder."""
+    rng, second_s = np.random.default_rng(0), np.arange(RATE_HZ) / RATE_HZ
+    for index in range(count):
+        tone_s = np.sin(2 * np.pi * 220 * 2 ** (index / 3) * second_s)
+        noise_s = 0.01 * rng.standard_normal(RATE_HZ)
+        audio_s = tone_s * np.exp(-3 * second_s) * 0.5 + noise_s
+        audio_s[RATE_HZ // 2 :] *= index < count - 1
+        kind = folder / ("low" if index % 2 else "high & <far>")
+        kind.mkdir(parents=True, exist_ok=True)
+        files.write(kind / f"tone {index}#.wav", audio_s, RATE_HZ, {})
+    return folder
+
+
 def trained(folder):
-    """A run of two steps with its report's latents; returns its work directory."""
+    """A run of two steps on nine `tones`, as the loop leaves it; its work directory."""
     values = config()
-    values.data.root = str(recordings(folder / "sounds"))
+    values.data.root = str(tones(folder / "sounds", 9))
     values.data.cache = str(folder / "cache")
+    values.data.valid_fraction = 0.34
     workdir = folder / "run"
-    for _ in train.train(values, vae.make(values), vae.data(values), workdir):
-        pass
-    sound_report.load(workdir)
+    steps = train.train(values, vae.make(values), vae.data(values), workdir)
+    with metrics.Writer(workdir, RATE_HZ) as writer:
+        for step, found in steps:
+            writer.write(step, found)
     return workdir
