@@ -34,7 +34,7 @@ def get_config(arg="int8"):
     # Then batch norm and ranges stand still: what is trained is what is exported.
     config.live_share = 0.6
 
-    config.steps = 600
+    config.steps = 400
     config.batch = 64
     config.label_smoothing = 0.05
     config.mixup = 0.0

@@ -41,7 +41,8 @@ class Row(NamedTuple):
       name: what and where.
       right: {condition: right answers}.
       clips: of how many, in each condition.
-      wrong: logits that differ from the reference, in all conditions; None in float.
+      wrong: logits that differ from the reference, in all conditions; None in float
+        and of the reference itself.
       largest: by so many codes.
       saturated: share of all activations that are at an end of their range.
     """
@@ -146,7 +147,7 @@ def _integers(name, found, sounds):
         code_bc, out = quant.reference.run(found.model, found.codes(audio_bs))
         right[condition] = _right(code_bc, label_b)
         ends.append(_saturated(found.model, out))
-    return Row(name, right, len(label_b), 0, 0, float(np.mean(ends)))
+    return Row(name, right, len(label_b), saturated=float(np.mean(ends)))
 
 
 def _everywhere(found, sounds):
@@ -222,8 +223,11 @@ def _right(score_bc, label_b):
 
 
 def _saturated(model, out):
-    """Share of codes at an end of their range; the least of a ReLU is not one."""
-    zero_of = {"input": model.input.zero, "logits": model.logits.zero}
+    """Share of codes at an end of their range.
+
+    The least of a ReLU is not one, nor the floor of the features.
+    """
+    zero_of = {"logits": model.logits.zero}
     for number, conv in enumerate(model.convs):
         if conv.branch is not None:
             zero_of[f"branch_{number}"] = conv.branch.zero

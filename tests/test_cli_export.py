@@ -12,7 +12,9 @@ from distill_jax.export import arrays, checking
 def run(tmp_path_factory):
     pytest.importorskip("ai_edge_litert")
     pytest.importorskip("onnx")
-    return tiny_wake_word.untrained(tmp_path_factory.mktemp("export"))
+    return tiny_wake_word.untrained(
+        tmp_path_factory.mktemp("export"), tiny_wake_word.QUICK
+    )
 
 
 def test_export_writes_files_and_runs_them_on_the_test_clips(lines, run):

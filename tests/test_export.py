@@ -8,9 +8,10 @@ import pytest
 from tiny_quant import IDS, KINDS, codes, drawn, integers, network
 
 from distill_jax import export, quant
-from distill_jax.audio import features, front_end
+from distill_jax.audio import features, files, front_end
 from distill_jax.export import arrays, checking, header, runtimes
-from distill_jax.quant import integer
+from distill_jax.quant import integer, rounding
+from distill_jax.quant.codes import mean_scale, of_range
 
 CARD = export.Card(
     "words",
@@ -59,6 +60,68 @@ def test_frozen_networks_run_as_the_reference_says(bits):
     model = integers(network(True, True), bits=bits)
     found, _ = checking.outcomes(model, codes(model, 64), contents(model))
     assert all(outcome.wrong == 0 for outcome in found), found
+
+
+def heard(folder, front):
+    """Features of the test clips of a folder, padded to a second."""
+    names = (folder / "testing_list.txt").read_text().split()
+    audio_bs = np.zeros((len(names), front.rate_hz), np.float32)
+    for row_s, name in zip(audio_bs, names, strict=True):
+        (path,) = folder.glob(name.rsplit(".", 1)[0] + ".*")
+        audio_s = files.read(path, front.rate_hz)[: len(row_s)]
+        row_s[: len(audio_s)] = audio_s
+    parts = np.split(audio_bs, range(64, len(audio_bs), 64))
+    return np.concatenate([front_end.log_mel(part_bs, front) for part_bs in parts])
+
+
+def test_all_522_test_clips_of_speech_run_as_the_reference_says(recordings):
+    feature_btf = heard(recordings / "speech_commands_3", front_end.FrontEnd())
+    assert len(feature_btf) == 522
+    channels, strides = (16, 32, 64, 64, 64), (2, 2, 2, 1, 1)
+    module = network(True, True, channels=channels, strides=strides, size=(49, 40))
+    model = drawn(module, seed=9)
+    model = model._replace(input=of_range(feature_btf.min(), feature_btf.max()))
+    code_btf = quant.encode(feature_btf, model.input)
+    found, _ = checking.outcomes(model, code_btf, contents(model))
+    for outcome in found:
+        assert outcome.code_bc.shape == (522, 3) and outcome.wrong == 0, outcome
+        assert len(np.unique(outcome.code_bc)) > 30
+
+
+@pytest.mark.parametrize("count", [(3, 2), (7, 5), (25, 20)], ids=str)
+def test_means_next_to_ties_are_as_specified(count):
+    """XNNPACK's own arithmetic is not known to the last bit: scales avoid its ties."""
+    tflite = pytest.importorskip("distill_jax.export.tflite")
+    rng, size, depth = np.random.default_rng(sum(count)), count[0] * count[1], 64
+    for _ in range(5):
+        before = quant.Codes(np.float32(rng.uniform(0.01, 0.05)), -128)
+        asked = before.scale * np.float32(rng.uniform(0.1, 0.9))
+        scale = np.float32(mean_scale(asked, before.scale, size))
+        codes_of_mean = quant.Codes(scale, -128)
+        total_n = np.arange(255 * size + 1)
+        place_n = total_n * float(before.scale) / (float(scale) * size)
+        away_n = np.abs(place_n - np.floor(place_n) - 0.5) + (place_n > 254)
+        total_i = np.argsort(away_n, kind="stable")[:depth]
+        code_yxi = np.full((size, depth), -128) + total_i // size
+        code_yxi += np.arange(size)[:, None] < total_i % size
+        code_byxi = code_yxi.reshape(1, *count, depth).astype(np.int8)
+
+        graph = tflite._Graph()
+        source = graph.activation("x", code_byxi.shape, before)
+        result = graph.activation("y", (1, depth), codes_of_mean)
+        axes = graph.weight("axes", np.array([1, 2], np.int32))
+        options = tflite.schema.ReducerOptionsT()
+        graph.operate("MEAN", [source, axes], result, options)
+        content = graph.packed(source, result, "a mean")
+
+        interpreter = runtimes._interpreter(content)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(source, code_byxi)
+        interpreter.invoke()
+        found_i = interpreter.get_tensor(result)[0].astype(int) + 128
+        rule = rounding.rule("xnnpack")
+        expected_i = rule.mean(total_i, size, before.scale, scale)
+        np.testing.assert_array_equal(found_i, expected_i)
 
 
 def test_a_runtime_that_rounds_in_another_way_is_told_apart():
@@ -122,6 +185,14 @@ def test_runtimes_refuse_files_that_are_cut_short(part):
                 opened(data)
         except runtimes.MissingRuntimeError:
             assert opened is runtimes.tflm
+
+
+def test_arena_holds_the_two_largest_activations():
+    pytest.importorskip("tflite_micro")
+    module = network(True, False, channels=(16, 32), strides=(1, 2), size=(24, 16))
+    needed = runtimes.arena(contents(drawn(module))["tflite"])
+    # A depthwise layer reads one padded copy of the first layer and writes another.
+    assert 25 * 17 * 16 + 24 * 16 * 16 < needed < 4 * 24 * 16 * 16
 
 
 def test_runtimes_refuse_windows_of_another_size_or_type():

@@ -33,7 +33,9 @@ def config_of(origin, arg="int8,tiny"):
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
-    return tiny_wake_word.untrained(tmp_path_factory.mktemp("qat"))
+    return tiny_wake_word.untrained(
+        tmp_path_factory.mktemp("qat"), tiny_wake_word.QUICK
+    )
 
 
 @pytest.fixture(scope="module")

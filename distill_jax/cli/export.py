@@ -6,7 +6,7 @@ import json
 from distill_jax import checkpoints, export, folders, quantised, train, word_report
 from distill_jax import ledger as costs
 from distill_jax.cli.usage import UsageError, require, told
-from distill_jax.export import checking
+from distill_jax.export import checking, runtimes
 from distill_jax.quant import integer
 
 PROBLEMS = (OSError, ValueError, checkpoints.CheckpointError)
@@ -63,6 +63,8 @@ def judged(found, clips, paths):
         )
     for reason in missing:
         print(f"not run there: {reason}")
+    if "tflite" in whole and not any("tflite_micro" in reason for reason in missing):
+        print(f"TFLite Micro's arena: {runtimes.arena(whole['tflite']):,} bytes")
     return int(any(each.wrong for each in outcomes))
 
 

@@ -1,6 +1,9 @@
 """The exported files in the programs that run them: codes in, codes out."""
 
 import contextlib
+import os
+import re
+import tempfile
 from importlib import metadata
 
 import numpy as np
@@ -67,6 +70,37 @@ def tflm(content):
 
     classes = interpreter.get_output_details(0)["shape"][1]
     return _each(one, source["shape"][1:3], classes)
+
+
+def arena(content):
+    """Bytes of working memory that TFLite Micro takes for a .tflite file.
+
+    Raises:
+      ValueError, MissingRuntimeError: as of `litert`.
+    """
+    with _installed("tflite_micro"):
+        from tflite_micro import runtime
+    _interpreter(content)
+    interpreter = runtime.Interpreter.from_bytes(content)
+    with _complaints() as said:
+        interpreter.print_allocations()
+    return int(re.search(r"Arena allocation total (\d+) bytes", said[0])[1])
+
+
+@contextlib.contextmanager
+def _complaints():
+    """Catches what is written to the standard error below Python; a list of one."""
+    said = []
+    with tempfile.TemporaryFile() as file:
+        before = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            file.seek(0)
+            said.append(file.read().decode(errors="replace"))
 
 
 def onnx(content):
