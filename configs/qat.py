@@ -23,7 +23,8 @@ def get_config(arg="int8"):
     config.labels = ()  # the student's
 
     config.student = ""  # work directory of a run of configs/distill.py
-    config.teachers = ()  # of the labels alone for now
+    config.teachers = ()  # the student's, as are the layers and what is in distill
+    config.teacher_alignment_layers = ()
     config.distill = ConfigDict({"views": 0})
     config.data = ConfigDict()  # where the recordings are, if not where they were
     config.data.update(root="", noise="", cache="", workers=0)

@@ -110,9 +110,20 @@ def make(config):
     return taught_by(config, opened(config))
 
 
-def taught_by(config, found):
-    """The job with teachers that are already open, list of `Teacher`; see `make`."""
+def taught_by(config, found, run=None):
+    """The job with teachers that are already open; see `make`.
+
+    Args:
+      config: as for `make`.
+      found: list of `Teacher`.
+      run: what stands in for the `apply` of the student's module, of the same
+        signature; None is the module itself.
+
+    Returns:
+      A `Task`.
+    """
     module = model(config)
+    run = run or module.apply
     tuition = build(config, found, steps(module))
     examples = targets_of(len(config.labels), config.label_smoothing, config.mixup)
     last = f"layer_{len(module.plan()) - 1}_byxi"
@@ -131,12 +142,10 @@ def taught_by(config, found):
     def apply(params, state, feature_btf, train):
         dtype = jax.tree.leaves(params)[0].dtype
         variables = {"params": student_of(params), **state}
-        (logits_bc, out), state = module.apply(
-            variables,
-            feature_btf.astype(dtype),
-            train=train,
-            mutable=list(state) if train else [],
-        )
+        moving = list(state) if train else False
+        feature_btf = feature_btf.astype(dtype)
+        result = run(variables, feature_btf, train=train, mutable=moving)
+        (logits_bc, out), state = result if train else (result, state)
         feature_bi = out[last].mean(axis=2) if tuition.rows else out["embed_bd"]
         return logits_bc.astype(jnp.float32), feature_bi, state
 

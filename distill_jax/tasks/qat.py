@@ -1,14 +1,17 @@
-"""A trained keyword network, trained on as the integers that it will be."""
+"""A trained keyword network, trained on as the integers that it will be.
+
+Its teachers, if it had any, and its losses are those of the student's run.
+"""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 
-from distill_jax import checkpoints, losses
+from distill_jax import checkpoints
 from distill_jax.audio import front_end
 from distill_jax.quant import Simulation, fold, ranges
-from distill_jax.tasks import distill, networks, words
+from distill_jax.tasks import caching, distill, networks, words
 from distill_jax.tasks.words import rate_hz
 
 __all__ = ["calibrated", "data", "make", "rate_hz"]
@@ -16,6 +19,8 @@ __all__ = ["calibrated", "data", "make", "rate_hz"]
 CALIBRATION = 16  # batches
 # Settings that are those of the student, whatever the config says.
 INHERITED = ("augment", "front_end", "masks", "model")
+# Those of a student with teachers; runs of before there were any have none.
+TEACHING = ("distill", "teachers", "teacher_alignment_layers")
 # Where its recordings are may have changed since.
 PLACES = ("root", "noise", "cache", "workers")
 
@@ -29,12 +34,12 @@ def data(config):
     """
     known = taught(config.student)
     with config.unlocked():
-        for name in INHERITED:
+        for name in (*INHERITED, *(name for name in TEACHING if name in known)):
             config[name] = known[name]
         places = {name: config.data[name] for name in PLACES if config.data[name]}
         config.data = known.data.copy_and_resolve_references()
         config.data.update(places)
-    found = words.data(config)
+    found = caching.data(config)
     if tuple(config.labels) != tuple(known.labels):
         raise ValueError(
             f"{config.data.root} holds {', '.join(config.labels)}, but the student "
@@ -106,49 +111,27 @@ def make(config):
       ValueError: a setting cannot be; a layer has no integer form; or see `taught`.
     """
     check(config)
-    module = networks.model(config)
+    module, run = networks.model(config), None
     params, state = started(config, module)
-    apply = module.apply
     if config.quantise:
         live = round(config.live_share * config.steps)
-        apply = Simulation(module, config.bits, config.range_decay, live).apply
-    examples = distill.targets_of(
-        len(config.labels), config.label_smoothing, config.mixup
-    )
+        run = Simulation(module, config.bits, config.range_decay, live).apply
+    task = distill.taught_by(config, distill.opened(config), run)
 
     def init(rng):
-        return module.init(rng, jnp.zeros((1, *module.size)))["params"], state
+        return task.init(rng)[0], state
 
-    def loss_fn(params, state, batch, rng):
-        feature_btf, target_bc = examples(batch, rng)
-        variables = {"params": params, **state}
-        (logits_bc, _), state = apply(
-            variables, feature_btf, train=True, mutable=list(state)
-        )
-        hard_b, shown = distill.hard(logits_bc, target_bc, batch)
-        return losses.mean(hard_b, batch["weight_b"]), (state, shown)
-
-    def eval_fn(params, state, batch):
-        target_bc = jax.nn.one_hot(batch["label_b"], len(config.labels))
-        logits_bc, _ = apply({"params": params, **state}, batch["feature_btf"])
-        counts = words.counted(logits_bc, target_bc, batch["label_b"])
-        return words.summed(counts, batch["weight_b"])
-
-    return distill.make(config)._replace(
-        init=init,
-        load=lambda _: (params, {"bank": words.bank(config), "teachers": []}),
-        loss_fn=loss_fn,
-        eval_fn=eval_fn,
-    )
+    return task._replace(init=init, load=lambda _: task.load(params))
 
 
 def started(config, module):
     """Parameters and state of the student, calibrated unless it is for the control."""
     trained = checkpoints.read(config.student)
-    params = distill.student_of(trained["ema"])
+    params = trained["ema"]
     state = {"batch_stats": trained["state"]["batch_stats"]}
     if config.quantise:
-        seen = calibrated(config, module, {"params": params, **state})
+        student = {"params": distill.student_of(params), **state}
+        seen = calibrated(config, module, student)
         state["ranges"] = seen
     return jax.tree.map(jnp.asarray, (params, state))
 
@@ -167,7 +150,5 @@ def check(config):
         problems.append(f"live_share is {config.live_share}, expected 0 to 1")
     if not 0 <= config.range_decay < 1:
         problems.append(f"range_decay is {config.range_decay}, expected 0 to below 1")
-    if config.teachers:
-        problems.append("teachers are given, but only labels are learnt from here")
     if problems:
         raise ValueError("config: " + "; ".join(problems))
