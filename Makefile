@@ -23,6 +23,7 @@ bench: .venv/parity
 	$(BIN)/python -m benchmarks.speak
 	$(BIN)/python -m benchmarks.augment
 	$(BIN)/python -m benchmarks.tiny_conv_step
+	$(BIN)/python -m benchmarks.distill_step --rounds 3
 	$(BIN)/python -m benchmarks.vae_quality
 	$(BIN)/python -m benchmarks.streaming
 
