@@ -188,7 +188,6 @@ def asker(config, teaching, bank, views):
     frozen = jax.device_put(
         ([teacher.variables for teacher in found], bank), sharding.replicated(mesh)
     )
-
     how = taught.lessons, taught.rows, settings
 
     def answer(row_n, bar):
