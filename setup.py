@@ -56,7 +56,12 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["distill_jax", "distill_jax.*"]),
+    # Configs lie beside the package here and inside it where it is installed.
+    packages=[
+        *find_packages(include=["distill_jax", "distill_jax.*"]),
+        "distill_jax.configs",
+    ],
+    package_dir={"distill_jax.configs": "configs"},
     install_requires=CORE,
     extras_require={
         "cuda": ["jax[cuda13]>=0.10"],

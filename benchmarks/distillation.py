@@ -177,9 +177,9 @@ def chosen(options):
     ]
 
 
+@main.said()
 def table():
     options = parsed()
-    main.say()
     options.runs.mkdir(parents=True, exist_ok=True)
     train.cache_compilations(options.runs / "xla")
     path = options.runs / "results.jsonl"

@@ -1,5 +1,7 @@
 """Progress bars for long work; plain lines where nobody watches a terminal."""
 
+import contextlib
+import logging
 import sys
 import time
 
@@ -28,6 +30,36 @@ def bar(items, title, total=None, unit="it"):
         maxinterval=max(10.0, seconds),
         dynamic_ncols=True,
     )
+
+
+def shown(values):
+    """The scalars of a record, for the end of a progress bar."""
+    return {
+        name: f"{value:.4g}"
+        for name, value in values.items()
+        if isinstance(value, float) and "/" not in name
+    }
+
+
+class _Above(logging.Handler):
+    """Writes plain lines above the bars."""
+
+    def emit(self, record):
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def told():
+    """Shows what the package logs for the time of the block."""
+    log, handler = logging.getLogger("distill_jax"), _Above()
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 class Waiting:

@@ -2,8 +2,6 @@ import pytest
 import tiny_tuition
 import tiny_words
 
-from distill_jax.cli import settings, usage
-
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory):
@@ -40,23 +38,6 @@ def test_cache_teachers_needs_teachers_and_views(refused):
     assert "--set distill.views=8" in said
 
 
-@pytest.mark.parametrize(
-    ("name", "changes", "match"),
-    [
-        ("nowhere.py", (), r"nowhere\.py is missing"),
-        (f"{tiny_words.CONFIG}:loud", (), "expected variants out of"),
-        (f"{tiny_words.CONFIG}:tiny", ("batch",), "expected NAME=VALUE"),
-        (f"{tiny_words.CONFIG}:tiny", ("batches=3",), "batches"),
-        (f"{tiny_words.CONFIG}:tiny", ("batch=many",), "batch"),
-    ],
-)
-def test_settings_that_are_not_there_are_refused(name, changes, match):
-    with pytest.raises(usage.UsageError, match=match):
-        settings.read(name, changes)
-
-
-def test_settings_are_read_as_the_training_command_reads_them():
-    config = settings.read(
-        f"{tiny_words.CONFIG}:tiny", ("batch=4", "data.root=a b", "teachers=('x',)")
-    )
-    assert (config.batch, config.data.root, config.teachers) == (4, "a b", ("x",))
+def test_cache_teachers_refuses_settings_that_are_not_there(refused):
+    said = refused("cache-teachers", f"{tiny_words.CONFIG}:tiny", "--set", "batches=3")
+    assert "batches" in said

@@ -1,4 +1,5 @@
 import itertools
+import logging
 import time
 
 import pytest
@@ -32,3 +33,11 @@ def test_the_end_of_the_data_is_the_end():
     assert list(batches) == [0, 1]
     with pytest.raises(StopIteration):
         next(batches)
+
+
+def test_what_is_logged_is_shown_for_a_while(capsys):
+    log = logging.getLogger("distill_jax.any")
+    with progress.told():
+        log.info("of interest")
+    log.info("not any more")
+    assert capsys.readouterr().err == "of interest\n"

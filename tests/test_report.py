@@ -263,5 +263,5 @@ def test_page_names_every_missing_file(tmp_path):
 
 
 def test_page_refuses_what_it_cannot_show(tmp_path):
-    with pytest.raises(TypeError, match="expected text, Table, Image or Audio"):
+    with pytest.raises(TypeError, match="expected text, Table, Image, Audio or Link"):
         report.page(tmp_path / "index.html", "", [report.Section("", [3.5])])

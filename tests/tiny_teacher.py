@@ -48,10 +48,13 @@ def hearing(values, folder):
 
 def untrained(folder, arg="wav2vec2,tiny"):
     """The work directory of a run with random weights, not yet calibrated."""
-    values = hearing(config(arg), folder)
+    return kept(hearing(config(arg), folder), folder / "run")
+
+
+def kept(values, run):
+    """Writes random weights as those of a finished run; returns its folder."""
     drawn, zero = params(values), np.int32(0)
-    state = TrainState(zero + 2, drawn, {}, {}, drawn, zero, zero)
-    run = folder / "run"
+    state = TrainState(zero + values.steps, drawn, {}, {}, drawn, zero, zero)
     workdir.keep_config(run, values.to_dict(), resuming=False)
     with checkpoints.Store(run, keep=1) as store:
         store.save(state, 1.0)

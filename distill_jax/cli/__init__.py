@@ -30,6 +30,7 @@ Verb = (
     | Annotated[words.Export, subcommand("export")]
     | Annotated[words.Ledger, subcommand("ledger")]
     | Annotated[words.CacheTeachers, subcommand("cache-teachers")]
+    | Annotated[words.Wakeword, subcommand("wakeword")]
 )
 
 # Where the verbs are that are not in `verbs`.
@@ -45,6 +46,7 @@ HOME = {
     "Export": "export",
     "Ledger": "export",
     "CacheTeachers": "teaching",
+    "Wakeword": "wakeword",
 }
 
 
@@ -58,8 +60,8 @@ def main(arguments=None):
         Verb,
         prog="distill-jax",
         description="Plays a sound VAE; makes features of speech and speech of text; "
-        "judges wake words; looks after checkpoints of PyTorch models. Sound files "
-        "tell in a tag how to make them.",
+        "makes and judges wake words; looks after checkpoints of PyTorch models. Sound "
+        "files tell in a tag how to make them.",
         args=arguments,
     )
     name = type(options).__name__

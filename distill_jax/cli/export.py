@@ -1,12 +1,10 @@
 """What the verbs on integer networks do."""
 
 import contextlib
-import json
 
-from distill_jax import checkpoints, export, folders, quantised, train, word_report
+from distill_jax import checkpoints, delivery, export, folders, quantised, train
 from distill_jax import ledger as costs
 from distill_jax.cli.usage import UsageError, require, told
-from distill_jax.export import checking, runtimes
 from distill_jax.quant import integer
 
 PROBLEMS = (OSError, ValueError, checkpoints.CheckpointError)
@@ -25,67 +23,16 @@ def write(options):
     with told(*PROBLEMS):
         found = quantised.load(options.workdir, options.data, options.bits)
         clips = quantised.test_clips(found.trained)
-    card = card_of(options.workdir, found)
+    card = delivery.card(options.workdir, found)
     out = options.out or options.workdir / "export"
     with extra(), told(OSError):
         paths = export.write(out, found.model, card, forms)
     print(f"{card.description}; {integer.parameters(found.model)} weights")
     for path in paths.values():
         print(f"{path}: {path.stat().st_size:,} bytes")
-    return judged(found, clips, paths)
-
-
-def judged(found, clips, paths):
-    """Runs files on clips and tells how far they are from the reference.
-
-    Args:
-      found: `Quantised`.
-      clips: `quantised.Clips`.
-      paths: {format: path}.
-
-    Returns:
-      1 if a file gives other codes than the reference, else 0.
-    """
-    whole = {form: path.read_bytes() for form, path in paths.items()}
-    outcomes, missing = checking.outcomes(
-        found.model, found.codes(clips.audio_bs), whole
-    )
-    for each in outcomes:
-        right = (each.code_bc.argmax(axis=1) == clips.label_b).mean()
-        agrees = (
-            "all as specified"
-            if each.wrong == 0
-            else f"{each.wrong} NOT as specified, by up to {each.largest}"
-        )
-        print(
-            f"{each.runtime} {each.version}: {each.code_bc.size} logits of "
-            f"{len(clips.label_b)} test clips, {agrees}; {right:.1%} right"
-        )
-    for reason in missing:
-        print(f"not run there: {reason}")
-    if "tflite" in whole and not any("tflite_micro" in reason for reason in missing):
-        print(f"TFLite Micro's arena: {runtimes.arena(whole['tflite']):,} bytes")
-    return int(any(each.wrong for each in outcomes))
-
-
-def card_of(workdir, found):
-    """The `Card` of a run, with the threshold that `evaluate` chose, if it did."""
-    trained, threshold = found.trained, None
-    path = workdir / "report" / word_report.FILE
-    if path.is_file():
-        figures = json.loads(path.read_text(encoding="utf-8"))
-        if figures.get("threshold") is not None:
-            names = "word", "threshold", "listening"
-            threshold = {name: figures[name] for name in names}
-    return export.Card(
-        workdir.resolve().name,
-        int(trained.step),
-        trained.labels,
-        trained.front,
-        trained.samples,
-        found.bits,
-        threshold,
-    )
+    checked = delivery.check(found, clips, paths)
+    print("\n".join(delivery.lines(checked, clips)))
+    return int(not checked.good)
 
 
 def ledger(options):

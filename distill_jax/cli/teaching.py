@@ -1,7 +1,6 @@
 """What the verbs on teachers do."""
 
-from distill_jax import checkpoints, folders, train
-from distill_jax.cli import settings
+from distill_jax import checkpoints, folders, settings, train
 from distill_jax.cli.usage import require, told
 from distill_jax.tasks import caching
 
@@ -10,7 +9,8 @@ PROBLEMS = (OSError, ValueError, checkpoints.CheckpointError)
 
 def cache_teachers(options):
     """Asks the teachers of a run about all views, before it is trained."""
-    config = settings.read(options.config, options.set)
+    with told(OSError, ValueError):
+        config = settings.read(options.config, options.set)
     require(config.get("task") == "distill", f"{options.config} is not of distillation")
     require(
         config.teachers and config.distill.views > 0,

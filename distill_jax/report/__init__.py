@@ -1,7 +1,7 @@
 """What a run leaves to look at: plots, pages and figures, for any job."""
 
 from distill_jax.report.errors import confusion, det, rejections
-from distill_jax.report.page import Audio, Image, Section, Table, page
+from distill_jax.report.page import Audio, Image, Link, Section, Table, page
 from distill_jax.report.plots import (
     Scale,
     bars,
@@ -17,6 +17,7 @@ from distill_jax.report.sureness import reliability
 __all__ = [
     "Audio",
     "Image",
+    "Link",
     "Scale",
     "Section",
     "Table",

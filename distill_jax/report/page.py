@@ -25,7 +25,7 @@ class Section(NamedTuple):
 
     Attributes:
       heading: "" for none.
-      parts: text (a paragraph each), `Table`, `Image` and `Audio`.
+      parts: text (a paragraph each), `Table`, `Image`, `Audio` and `Link`.
     """
 
     heading: str
@@ -33,7 +33,7 @@ class Section(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table; its cells are text, numbers, `Image` or `Audio`.
+    """A table; its cells are text, numbers, `Image`, `Audio` or `Link`.
 
     Attributes:
       header: the name of each column.
@@ -68,6 +68,18 @@ class Audio(NamedTuple):
     caption: str = ""
 
 
+class Link(NamedTuple):
+    """A link to another page or file.
+
+    Attributes:
+      path: of the file, absolute or relative to the page.
+      text: what is clicked on.
+    """
+
+    path: Any
+    text: str
+
+
 def page(path, title, sections):
     """Writes an HTML page with relative links, which can be moved with its folder.
 
@@ -77,7 +89,7 @@ def page(path, title, sections):
       sections: a list of `Section`.
 
     Raises:
-      FileNotFoundError: names the pictures and sounds that are not there.
+      FileNotFoundError: names the pictures, sounds and files that are not there.
       TypeError: a part is none of those that `Section` lists.
     """
     folder = Path(path).resolve().parent
@@ -101,7 +113,9 @@ def _check_links(folder, sections):
         for row in part.rows
         for cell in row
     ]
-    linked = [part.path for part in parts + cells if isinstance(part, Image | Audio)]
+    linked = [
+        part.path for part in parts + cells if isinstance(part, Image | Audio | Link)
+    ]
     missing = [str(path) for path in linked if not (folder / path).is_file()]
     if missing:
         raise FileNotFoundError(
@@ -120,17 +134,21 @@ def _part(part, folder):
         return f"<p>{escape(part)}</p>\n"
     if isinstance(part, Table):
         return _table(part, folder)
+    if isinstance(part, Link):
+        return f"<p>{_medium(part, folder)}</p>\n"
     if isinstance(part, Image | Audio):
         caption = escape(part.caption)
         below = f"<figcaption>{caption}</figcaption>" if caption else ""
         return f"<figure>{_medium(part, folder)}{below}</figure>\n"
     raise TypeError(
-        f"a page cannot show {part!r}; expected text, Table, Image or Audio"
+        f"a page cannot show {part!r}; expected text, Table, Image, Audio or Link"
     )
 
 
 def _medium(part, folder):
     link = escape(quote(Path(os.path.relpath(folder / part.path, folder)).as_posix()))
+    if isinstance(part, Link):
+        return f'<a href="{link}">{escape(part.text)}</a>'
     if isinstance(part, Image):
         return f'<img src="{link}" alt="{escape(part.caption)}">'
     return f'<audio controls preload="none" src="{link}"></audio>'
@@ -146,7 +164,7 @@ def _table(table, folder):
 
 
 def _cell(cell, folder):
-    if isinstance(cell, Image | Audio):
+    if isinstance(cell, Image | Audio | Link):
         return f"<td>{_medium(cell, folder)}</td>"
     if isinstance(cell, str):
         return f"<td>{escape(cell)}</td>"

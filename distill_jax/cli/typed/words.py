@@ -1,7 +1,7 @@
 """What can be typed to judge wake words and to listen for them."""
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -91,6 +91,42 @@ class Ledger(NamedTuple):
     workdir: Path
     control: Path | None = None
     data: Path | None = None
+
+
+class Wakeword(NamedTuple):
+    """Makes a wake word, from recordings or from its text alone, to INT8 files.
+
+    Teachers, a student of theirs, training as integers, a report to listen to, and the
+    files, checked. Stopped, the same command goes on. Needs the extra `export`, and
+    `tts` without recordings.
+
+    Example: distill-jax wakeword "hey jarvis" --workdir runs/jarvis
+
+    Attributes:
+      text: The word or phrase, in English without recordings.
+      workdir: Folder for everything; index.html in it is the result.
+      data: Recordings, a folder for every word (or .csv, .jsonl); the word's folder is
+        called after it, all others are what it is not to be taken for.
+      noise: Folder of background noise, to be heard in.
+      teachers: wav2vec2_bert, wav2vec2, hubert, wavlm or folders of these as
+        transformers saves them, separated by commas; none learns from labels alone.
+      student: Depthwise of 8.5 thousand parameters, small of 12, standard of 60.
+      clips: How many times the word is spoken, without recordings.
+      per_hour: False accepts that the threshold is to allow.
+      seed: Another one makes another.
+      set: RUN.NAME=VALUE, RUN is teachers, student or qat: student.steps=6000.
+    """
+
+    text: Annotated[str, Positional, arg(metavar="WORD")]
+    workdir: Path
+    data: Path | None = None
+    noise: Path | None = None
+    teachers: str = "wav2vec2_bert,wav2vec2"
+    student: Literal["depthwise", "small", "standard"] = "depthwise"
+    clips: int = 1000
+    per_hour: float = 0.5
+    seed: int = 0
+    set: UseAppendAction[tuple[str, ...]] = ()
 
 
 class CacheTeachers(NamedTuple):
