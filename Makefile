@@ -1,9 +1,14 @@
 # Each line is one a person could type. PYTHON picks the interpreter.
 PYTHON ?= python3
+WORD ?= hey jarvis
 BIN = .venv/bin
 
 vae: .venv/installed
 	$(BIN)/python -m distill_jax.main --config=configs/vae.py --workdir=runs/vae
+
+wakeword: .venv/wakeword
+	$(BIN)/distill-jax wakeword "$(WORD)" --workdir=runs/wakeword \
+		$(if $(DATA),--data="$(DATA)") $(if $(NOISE),--noise="$(NOISE)")
 
 test: .venv/tested
 	$(BIN)/python -m pytest
@@ -32,6 +37,10 @@ bench: .venv/parity
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
+.venv/wakeword: .venv/installed
+	$(BIN)/pip install --quiet --editable ".[export,tts]"
+	touch $@
+
 .venv/tested: .venv/installed
 	$(BIN)/pip install --quiet --editable ".[test]"
 	touch $@
@@ -40,4 +49,4 @@ bench: .venv/parity
 	$(BIN)/pip install --quiet --editable ".[parity]"
 	touch $@
 
-.PHONY: vae test lint bench
+.PHONY: vae wakeword test lint bench
