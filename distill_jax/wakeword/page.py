@@ -7,6 +7,7 @@ from distill_jax import report
 
 FILE = "index.html"
 # Beside it.
+CURVES = "qat/report/rejections.png"
 LISTENING, LEDGER, FILES = "qat/report/index.html", "qat/report/ledger.html", "files"
 
 
@@ -36,11 +37,7 @@ def write(plan, stages, record):
 def lines(plan, record):
     """The page in a few lines of text."""
     listening, files = (record[name]["figures"] for name in ("listening", "files"))
-    threshold = listening["threshold"]
-    yield (
-        f"“{plan.text}”: {files['weights']:,} weights, threshold "
-        f"{'not found' if threshold is None else f'{threshold:.4g}'}"
-    )
+    yield f"“{plan.text}”: {files['weights']:,} weights. {_threshold(plan, listening)}"
     for name, each in listening["streaming"].items():
         yield f"{name:>7}: {_missed(each)} missed, {_false(each)}"
     for form, path in _paths(files).items():
@@ -57,9 +54,8 @@ def _heard(plan, figures):
     ]
     said = (
         "The integer network over long sound that it was not trained with: how often "
-        "the word is missed, and how often something else is taken for it. The "
-        f"threshold allows {plan.per_hour:g} false accepts an hour in "
-        f"{figures['validation_hours']:.2f} h of other sound."
+        "the word is missed, and how often something else is taken for it. "
+        f"{_threshold(plan, figures)}"
     )
     parts = [said, report.Table(["noise", "missed", "false accepts"], rows)]
     if plan.data is None:
@@ -68,8 +64,24 @@ def _heard(plan, figures):
             "say that training worked, and not how well a person will be heard. Add "
             "recordings, if only a few, with --data."
         )
+    if plan.makes_noise:
+        parts.append(
+            "The noise is made, too: coloured, in gusts, with hum and crackle. "
+            "Recordings of where the device will be are better: --noise."
+        )
+    parts.append(report.Image(CURVES, "Words missed against false accepts per hour."))
     parts.append(report.Link(LISTENING, "Every threshold, every error to listen to"))
     return report.Section("Is the word heard, and nothing else?", parts)
+
+
+def _threshold(plan, figures):
+    heard = (
+        f"{plan.per_hour:g} false accepts an hour in "
+        f"{figures['validation_hours']:.2f} h of other sound"
+    )
+    if figures["threshold"] is None:
+        return f"No threshold was found for at most {heard}: train for longer."
+    return f"The threshold, {figures['threshold']:.4g}, is for at most {heard}."
 
 
 def _files(plan, figures):

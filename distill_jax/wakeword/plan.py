@@ -34,7 +34,8 @@ class Plan(NamedTuple):
       text: the word or phrase.
       workdir: folder for everything that is made.
       data: recordings, a folder for every word or a table; None makes speech of text.
-      noise: folder of background noise; None takes what is in `data`, if anything.
+      noise: folder of background noise; None takes what is in `data`, else some is
+        made.
       teachers: kinds out of `KINDS`, trained from nothing, or folders of encoders as
         transformers saves them; none trains on the labels alone.
       student: out of `STUDENTS`.
@@ -65,6 +66,12 @@ class Plan(NamedTuple):
     def root(self):
         """Where the recordings are, or will be."""
         return self.data or self.workdir / "speech"
+
+    @property
+    def makes_noise(self):
+        """Whether there is no background noise but that which is made."""
+        inside = None if self.data is None else self.data / layouts.BACKGROUND
+        return self.noise is None and not (inside and inside.is_dir())
 
     def taught_by(self):
         """{name: folder of the run} of the teachers."""
@@ -183,14 +190,13 @@ def config(plan, run, window_seconds):
 
 def _heard(plan, window_seconds):
     """What is listened to, alike for teachers and student."""
-    inside = plan.root / layouts.BACKGROUND
-    quiet = plan.noise is None and not inside.is_dir()
+    noise = plan.workdir / "noise" if plan.makes_noise else plan.noise or ""
     return {
         "data.root": str(plan.root),
-        "data.noise": str(plan.noise or ""),
+        "data.noise": str(noise),
         "data.words": (plan.label,),
         "data.unknown": UNKNOWN,
-        "data.silence": 0.0 if quiet else SILENCE,
+        "data.silence": SILENCE,
         "data.window_seconds": window_seconds,
     }
 

@@ -14,7 +14,7 @@ from distill_jax import (
     teacher_report,
     word_report,
 )
-from distill_jax.data import speech, speech_folder, words
+from distill_jax.data import noises, speech, speech_folder, words
 from distill_jax.quant import integer
 from distill_jax.tasks import caching
 from distill_jax.wakeword import page
@@ -43,6 +43,8 @@ def of(plan):
     found = []
     if plan.data is None:
         found.append(Stage("speech", "speaking", partial(_speech, plan)))
+    if plan.makes_noise:
+        found.append(Stage("noise", "making noise", partial(_noise, plan)))
     for name, folder in plan.taught_by().items():
         look = f"teachers/{folder.name}/report/index.html"
         run = partial(_teacher, plan, name)
@@ -90,6 +92,12 @@ def _speech(plan):
     for number, _ in enumerate(speech_folder.clips(plan.root, found, counts), 1):
         yield number, total, {}
     return {"clips": total, "espeak_ng": found.version}
+
+
+def _noise(plan):
+    yield 0, 1, {}
+    noises.write(plan.workdir / "noise", speech.RATE_HZ, plan.seed)
+    return {"kinds": list(noises.COLOURS), "ways": list(noises.WAYS)}
 
 
 def _config(plan, run):

@@ -107,7 +107,7 @@ class Wakeword(NamedTuple):
       workdir: Folder for everything; index.html in it is the result.
       data: Recordings, a folder for every word (or .csv, .jsonl); the word's folder is
         called after it, all others are what it is not to be taken for.
-      noise: Folder of background noise, to be heard in.
+      noise: Folder of background noise, to be heard in; without any, some is made.
       teachers: wav2vec2_bert, wav2vec2, hubert, wavlm or folders of these as
         transformers saves them, separated by commas; none learns from labels alone.
       student: Depthwise of 8.5 thousand parameters, small of 12, standard of 60.
