@@ -1,5 +1,6 @@
 """Package metadata; tool settings live in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -48,11 +49,16 @@ TEST = [
     "safetensors>=0.5",
 ]
 
+HERE = Path(__file__).parent
+(VERSION,) = re.findall(
+    r'^__version__ = "(.+)"$', (HERE / "distill_jax/__init__.py").read_text(), re.M
+)
+
 setup(
     name="distill_jax",
-    version="0.1.0",
+    version=VERSION,
     description="Audio research in JAX: sound VAE, speech encoders, distillation",
-    long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
+    long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
@@ -76,6 +82,8 @@ setup(
         "parity": [
             *TEST,
             *MICRO,
+            "build>=1.2",
+            "pre-commit>=4",
             "audiomentations==0.43.1",
             "torch==2.13.0",
             "transformers==5.23.0",

@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
+import distill_jax
 from distill_jax.cli.typed import checkpoints, sounds, speech, words
 from distill_jax.cli.usage import UsageError
 
@@ -56,12 +57,18 @@ def main(arguments=None):
     Args:
       arguments: a list of them; None takes those of the process.
     """
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"distill_jax {distill_jax.__version__}")
+        return
     options = tyro.cli(
         Verb,
         prog="distill-jax",
         description="Plays a sound VAE; makes features of speech and speech of text; "
         "makes and judges wake words; looks after checkpoints of PyTorch models. Sound "
-        "files tell in a tag how to make them.",
+        "files tell in a tag how to make them. --version tells which this is, "
+        "--tyro-print-completion bash (zsh, tcsh) what completes its arguments.",
         args=arguments,
     )
     name = type(options).__name__
