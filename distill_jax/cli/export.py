@@ -1,13 +1,13 @@
 """What the verbs on integer networks do."""
 
 import contextlib
-import json
 
-from distill_jax import checkpoints, export, folders, quantised, train, word_report
+from distill_jax import checkpoints, export, folders, quantised, train
 from distill_jax import ledger as costs
 from distill_jax.cli.usage import UsageError, require, told
 from distill_jax.export import checking, runtimes
 from distill_jax.quant import integer
+from distill_jax.word_report import network
 
 PROBLEMS = (OSError, ValueError, checkpoints.CheckpointError)
 
@@ -70,16 +70,12 @@ def judged(found, clips, paths):
 
 def card_of(workdir, found):
     """The `Card` of a run, with the threshold that `evaluate` chose, if it did."""
-    trained, threshold = found.trained, None
-    path = workdir / "report" / word_report.FILE
-    if path.is_file():
-        figures = json.loads(path.read_text(encoding="utf-8"))
-        if figures.get("threshold") is not None:
-            names = "word", "threshold", "listening"
-            threshold = {name: figures[name] for name in names}
+    trained, threshold = found.trained, network.chosen(workdir)
+    if threshold and threshold["threshold"] is None:
+        threshold = None
     return export.Card(
-        workdir.resolve().name,
-        int(trained.step),
+        trained.name,
+        trained.step,
         trained.labels,
         trained.front,
         trained.samples,
