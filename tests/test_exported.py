@@ -1,6 +1,7 @@
 """Exported files as networks that listen."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -160,6 +161,17 @@ def test_detect_hears_the_same_with_every_file_and_needs_nothing_else(
     )
     heard = [each for each in detector.feed(audio_s) if each.trigger]
     assert triggers(said["npz"]) == [f"{each.at / 16_000:.2f}" for each in heard]
+
+
+@pytest.mark.slow
+def test_listening_with_a_file_brings_nothing_that_trains():
+    code = """
+import sys
+import distill_jax.cli.detecting
+brought = {"grain", "orbax", "optax", "matplotlib", "distill_jax.train"}
+assert not brought & set(sys.modules), brought & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_threshold_that_is_given_counts_and_a_missing_one_is_told(

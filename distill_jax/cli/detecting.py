@@ -31,7 +31,16 @@ def detect(options):
     known = of_file(options.model) if options.model else of_run(options.workdir)
     word, settings = settings_of(options, known)
     scorer = classifier.scorer(known, known.labels.index(word))
-    print(f"listening for {word!r} with {known.arithmetic}", file=sys.stderr)
+    found = (
+        ""
+        if options.threshold is not None
+        else f", found with {known.chosen['arithmetic']}"
+    )
+    print(
+        f"listening for {word!r} with {known.arithmetic}; threshold "
+        f"{settings.threshold:.7g}{found}",
+        file=sys.stderr,
+    )
     detector = streaming.Detector(scorer, settings)
     screen, count = Screen(settings.threshold, scorer.rate_hz), 0
     with contextlib.suppress(KeyboardInterrupt):

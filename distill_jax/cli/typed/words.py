@@ -45,6 +45,7 @@ class Detect(NamedTuple):
     An exported file and the manifest beside it are all that --model needs.
 
     Example: distill-jax detect --microphone --workdir runs/words
+
     Example: distill-jax detect long.wav --model runs/qat/export/student.tflite
 
     Attributes:
