@@ -31,6 +31,7 @@ bench: .venv/parity
 	$(BIN)/python -m benchmarks.distill_step --rounds 3
 	$(BIN)/python -m benchmarks.vae_quality
 	$(BIN)/python -m benchmarks.streaming
+	$(BIN)/python -m benchmarks.int8_inference
 
 .venv/installed: setup.py
 	$(PYTHON) -m venv .venv

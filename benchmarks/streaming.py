@@ -25,10 +25,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from distill_jax import streaming, student
+from distill_jax import classifier, streaming, student
 from distill_jax.audio import front_end
 from distill_jax.models.tiny_conv import TinyConv
-from distill_jax.word_report import network
 
 FRONT = front_end.FrontEnd()
 WINDOW = 16_000
@@ -119,7 +118,7 @@ def main():
     level_s = np.repeat(10 ** rng.uniform(-4, 0, 4 * options.seconds), 4000)
     long_s = (level_s * rng.normal(0, 0.3, len(level_s))).astype(np.float32)
     short_s = long_s[: FEW_SECONDS * FRONT.rate_hz]
-    scorer, model = network.scorer(trained, 0), in_torch(trained)
+    scorer, model = classifier.scorer(student.classifier(trained), 0), in_torch(trained)
     alone = scorer._replace(along=None)
     mel = FRONT.mel
     filter_fk = librosa.filters.mel(

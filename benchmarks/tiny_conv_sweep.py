@@ -22,7 +22,7 @@ from configs.distill import get_config
 from distill_jax import detection, main, metrics, student, train
 from distill_jax.audio import augment
 from distill_jax.data import labelled
-from distill_jax.tasks import distill, words
+from distill_jax.tasks import TASKS, words
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
 LEVELS_DB = (10, 5, 0, -5)
@@ -110,10 +110,11 @@ def accuracies(trained):
 
 def trained(config, workdir, until):
     """Trains a job; seconds of this start, None if the time was over before the end."""
-    data = distill.data(config)
-    steps = train.train(config, distill.make(config), data, workdir)
+    task = TASKS[config.task]
+    data = task.data(config)
+    steps = train.train(config, task.make(config), data, workdir)
     start, step = time.perf_counter(), 0
-    with metrics.Writer(workdir, distill.rate_hz(config), config.log_every) as writer:
+    with metrics.Writer(workdir, task.rate_hz(config), config.log_every) as writer:
         for step, values in steps:
             writer.write(step, values)
             if time.perf_counter() > until and step < config.steps:

@@ -1,11 +1,10 @@
 """A run in integers as files, and what runtimes make of them."""
 
-import json
-from pathlib import Path
 from typing import NamedTuple
 
-from distill_jax import export, word_report
+from distill_jax import export
 from distill_jax.export import checking, runtimes
+from distill_jax.word_report import network
 
 
 class Checked(NamedTuple):
@@ -36,17 +35,12 @@ def card(workdir, found):
       workdir: folder of the run.
       found: `quantised.Quantised` of it.
     """
-    workdir, threshold = Path(workdir), None
-    path = workdir / "report" / word_report.FILE
-    if path.is_file():
-        figures = json.loads(path.read_text(encoding="utf-8"))
-        if figures.get("threshold") is not None:
-            names = "word", "threshold", "listening"
-            threshold = {name: figures[name] for name in names}
-    trained = found.trained
+    trained, threshold = found.trained, network.chosen(workdir)
+    if threshold and threshold["threshold"] is None:
+        threshold = None
     return export.Card(
-        workdir.resolve().name,
-        int(trained.step),
+        trained.name,
+        trained.step,
         trained.labels,
         trained.front,
         trained.samples,

@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 import distill_jax
@@ -62,10 +61,12 @@ def announce(workdir):
         log.info("trained without rounding, as the control of a run that has it")
         return
     log.info(
-        "trained as %d-bit integers; see what they cost, beside a run of "
+        "trained as %d-bit integers; judge a word in them: distill-jax evaluate "
+        "--workdir %s --word WORD; see what they cost, beside a run of "
         "configs/qat.py:float: distill-jax ledger --workdir %s --control FOLDER; write "
         "files: distill-jax export --workdir %s",
         config.bits,
+        workdir,
         workdir,
         workdir,
     )
@@ -173,7 +174,7 @@ def _everywhere(found, sounds):
 def _runtimes(found, code_of, label_b, name):
     trained = found.trained
     card = export.Card(
-        name, int(trained.step), trained.labels, trained.front, trained.samples
+        name, trained.step, trained.labels, trained.front, trained.samples
     )
     whole = {
         form: export.content(form, found.model, card) for form in ("tflite", "onnx")
@@ -194,11 +195,8 @@ def _runtimes(found, code_of, label_b, name):
 
 def _simulated(found, audio_bs):
     """Int8 logits of the graph that was trained."""
-    module, variables = found.trained.module, found.variables
-    apply = jax.jit(quant.Simulation(module, found.bits).apply)
     feature_btf = student.features(found.trained, audio_bs)
-    logits_bc, _ = apply(variables, feature_btf)
-    return quant.encode(np.asarray(logits_bc), found.model.logits)
+    return quant.encode(quantised.simulated(found)(feature_btf), found.model.logits)
 
 
 def _compared(name, code_of, against, label_b):

@@ -15,6 +15,8 @@ from distill_jax.audio import overlap
 
 # Frames made at a time, and windows scored at a time: one shape, compiled once.
 FRAMES, WINDOWS = 3000, 256
+# Frames that a detector makes at a time, where so many have been heard.
+AT_ONCE = 64
 
 
 class Scorer(NamedTuple):
@@ -71,9 +73,14 @@ class Heard(NamedTuple):
     trigger: bool
 
 
-def steps(scorer, seconds):
-    """The whole number of frames nearest to that time, at least 1."""
-    return max(1, round(seconds * scorer.rate_hz / scorer.hop))
+def steps(front, seconds):
+    """The whole number of frames nearest to that time, at least 1.
+
+    Args:
+      front: anything with `rate_hz` and `hop`.
+      seconds: from one window to the next.
+    """
+    return max(1, round(seconds * front.rate_hz / front.hop))
 
 
 def features(scorer, audio_s):
@@ -136,10 +143,9 @@ class Detector:
           settings: `Settings`.
         """
         self._scorer, self._settings = scorer, settings
-        self._audio_s = np.zeros(0, np.float32)
-        self._feature_tf = deque(maxlen=scorer.frames)
+        self._audio_s, self._feature_tf = np.zeros(0, np.float32), None
         self._score_n = deque([0.0] * settings.smooth, maxlen=settings.smooth)
-        self._made, self._silent_until = 0, 0
+        self._windows, self._silent_until = 0, 0
 
     def feed(self, audio_s):
         """Takes the next samples, any number of them.
@@ -150,21 +156,37 @@ class Detector:
         found, scorer = [], self._scorer
         self._audio_s = np.concatenate([self._audio_s, audio_s], dtype=np.float32)
         while len(self._audio_s) >= scorer.frame:
-            frame_bs = self._audio_s[None, : scorer.frame]
-            self._feature_tf.append(np.asarray(scorer.features(frame_bs))[0, 0])
-            self._audio_s = self._audio_s[scorer.hop :]
-            self._made += 1
-            extra = self._made - scorer.frames
-            if extra >= 0 and extra % self._settings.step == 0:
-                found.append(self._judge())
+            # Two shapes, compiled once each.
+            many = scorer.frame + (AT_ONCE - 1) * scorer.hop
+            count = AT_ONCE if len(self._audio_s) >= many else 1
+            found += self._heard(self._features(count))
         return found
 
-    def _judge(self):
+    def _features(self, count):
+        """Features of so many frames more, behind those of the last window."""
+        scorer = self._scorer
+        size = scorer.frame + (count - 1) * scorer.hop
+        new_tf = np.asarray(scorer.features(self._audio_s[None, :size]))[0]
+        self._audio_s = self._audio_s[count * scorer.hop :]
+        known_tf = new_tf[:0] if self._feature_tf is None else self._feature_tf
+        feature_tf = np.concatenate([known_tf, new_tf])
+        self._feature_tf = feature_tf[max(0, len(feature_tf) - scorer.frames + 1) :]
+        return feature_tf
+
+    def _heard(self, feature_tf):
+        """A `Heard` for every window of these frames."""
+        found, frames = [], self._scorer.frames
+        for end in range(frames, len(feature_tf) + 1):
+            if self._windows % self._settings.step == 0:
+                found.append(self._judge(feature_tf[end - frames : end]))
+            self._windows += 1
+        return found
+
+    def _judge(self, feature_tf):
         scorer, settings = self._scorer, self._settings
-        feature_btf = np.stack(self._feature_tf)[None]
-        self._score_n.append(float(scorer.score(feature_btf)[0]))
+        self._score_n.append(float(scorer.score(feature_tf[None])[0]))
         score = float(np.mean(self._score_n))
-        at = (self._made - 1) * scorer.hop + scorer.frame
+        at = (self._windows + scorer.frames - 1) * scorer.hop + scorer.frame
         trigger = score >= settings.threshold and at >= self._silent_until
         if trigger:
             gap = round(settings.refractory_seconds * scorer.rate_hz)

@@ -1,17 +1,18 @@
 """A trained keyword network and what is needed to use it."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from distill_jax import checkpoints
 from distill_jax.audio import front_end
+from distill_jax.classifier import Classifier
+from distill_jax.classifier import scores as asked
+from distill_jax.models import sliding
 from distill_jax.models.tiny_conv import TinyConv
 from distill_jax.tasks import distill, words
-
-BATCH = 64  # windows that are scored at a time
 
 
 class Student(NamedTuple):
@@ -25,6 +26,7 @@ class Student(NamedTuple):
       module: the network, which takes features.
       variables: `params`, the moving average, and `batch_stats`; numpy arrays.
       step: how many updates it was trained for.
+      name: of the run.
     """
 
     config: Any
@@ -34,6 +36,7 @@ class Student(NamedTuple):
     module: TinyConv
     variables: dict
     step: int = 0
+    name: str = ""
 
 
 def load(workdir, which="best"):
@@ -51,15 +54,27 @@ def load(workdir, which="best"):
       ValueError: the run is of another kind.
       checkpoints.CheckpointError: it has no good checkpoint.
     """
+    config = settings(workdir)
+    trained = checkpoints.read(workdir, which)
+    variables = {"params": distill.student_of(trained["ema"]), **trained["state"]}
+    found = of_variables(config, variables)
+    return found._replace(step=int(trained["step"]), name=Path(workdir).resolve().name)
+
+
+def settings(workdir):
+    """The config of a run of a keyword network.
+
+    Raises:
+      FileNotFoundError: there is no run in the folder.
+      ValueError: the run is of another kind.
+    """
     config = checkpoints.read_config(workdir)
     if config.task not in ("distill", "qat"):
         raise ValueError(
             f"{workdir} is a run of the task {config.task!r}, expected 'distill' or "
             "'qat'; give the folder of a keyword network"
         )
-    trained = checkpoints.read(workdir, which)
-    variables = {"params": distill.student_of(trained["ema"]), **trained["state"]}
-    return of_variables(config, variables)._replace(step=trained["step"])
+    return config
 
 
 def of_variables(config, variables):
@@ -79,42 +94,29 @@ def features(student, audio_bs):
     return front_end.log_mel(audio_bs, student.front)
 
 
-def probabilities(logits_bc):
-    """Softmax in double precision, where sure scores still differ from 1, [b, c]."""
-    logits_bc = np.asarray(logits_bc, np.float64)
-    odds_bc = np.exp(logits_bc - logits_bc.max(axis=1, keepdims=True))
-    return odds_bc / odds_bc.sum(axis=1, keepdims=True)
+def classifier(student):
+    """The network as a `Classifier`, in floats as it was trained."""
+    variables, along = jax.device_put(student.variables), None
+    if sliding.supports(student.module):
+        along = sliding.along(student.module, student.variables)
+    return Classifier(
+        student.name,
+        "32-bit floats",
+        student.labels,
+        student.front,
+        student.samples,
+        student.module.size[0],
+        partial(features, student),
+        partial(_logits, student.module, variables),
+        along,
+    )
 
 
 def scores(student, audio_bs):
-    """Probability of every label in every window.
-
-    Args:
-      student: the network.
-      audio_bs: full scale 1, at the rate of `student.front`, [b, `student.samples`].
-
-    Returns:
-      numpy float64 [b, labels].
-
-    Raises:
-      ValueError: the windows have another length.
-    """
-    if audio_bs.ndim != 2 or audio_bs.shape[1] != student.samples:
-        raise ValueError(
-            f"the windows have shape {audio_bs.shape}, expected ('b', "
-            f"{student.samples}): {student.samples / student.front.rate_hz:g} s at "
-            f"{student.front.rate_hz} Hz; cut or pad them"
-        )
-    parts = [np.zeros((0, len(student.labels)))]
-    for start in range(0, len(audio_bs), BATCH):
-        part_bs = np.asarray(audio_bs[start : start + BATCH], np.float32)
-        # One shape, compiled once.
-        padded_bs = np.pad(part_bs, ((0, BATCH - len(part_bs)), (0, 0)))
-        logits_bc = _logits(student.module, student.front, student.variables, padded_bs)
-        parts.append(probabilities(logits_bc)[: len(part_bs)])
-    return np.concatenate(parts)
+    """Probability of every label in every window; see `classifier.scores`."""
+    return asked(classifier(student), audio_bs)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _logits(module, front, variables, audio_bs):
-    return module.apply(variables, front_end.log_mel(audio_bs, front))[0]
+@partial(jax.jit, static_argnums=0)
+def _logits(module, variables, feature_btf):
+    return module.apply(variables, feature_btf)[0]

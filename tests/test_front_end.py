@@ -105,3 +105,25 @@ def test_impossible_settings_are_refused(change, said):
 def test_audio_without_a_frame_is_refused():
     with pytest.raises(ValueError, match="at least 480"):
         front_end.log_mel(np.zeros((1, 479), np.float32), FrontEnd())
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 200])
+def test_frames_in_turn_are_the_same_to_the_last_bit_however_many(count):
+    front = FrontEnd()
+    audio_bs = noise(3, 2, 199 * front.hop + front.window)
+    whole_btf = front_end.log_mel_in_turn(audio_bs, front)
+    size = (count - 1) * front.hop + front.window
+    for first in (0, 200 - count):
+        part_bs = audio_bs[:, first * front.hop :][:, :size]
+        found_btf = front_end.log_mel_in_turn(part_bs, front)
+        np.testing.assert_array_equal(found_btf, whole_btf[:, first : first + count])
+
+
+@pytest.mark.parametrize("front", OTHERS, ids=["default", "other"])
+def test_frames_in_turn_are_those_of_log_mel(front):
+    audio_bs = noise(4, 2, 16_000)
+    found_btf = front_end.log_mel_in_turn(audio_bs, front)
+    np.testing.assert_allclose(
+        found_btf, front_end.log_mel(audio_bs, front), atol=1e-6, rtol=0
+    )
+    assert front_end.log_mel_in_turn(audio_bs[:, :100], front).shape == (2, 0, 40)

@@ -9,8 +9,19 @@ import numpy as np
 import pytest
 import tiny_wake_word
 
-from distill_jax import ledger, quant, quantised, student, train, workdir
+from distill_jax import (
+    classifier,
+    exported,
+    ledger,
+    quant,
+    quantised,
+    streaming,
+    student,
+    train,
+    workdir,
+)
 from distill_jax.tasks import TASKS, qat
+from distill_jax.word_report import network
 
 CONFIG = Path(__file__).parents[1] / "configs" / "qat.py"
 STEPS = 6
@@ -83,6 +94,26 @@ def test_what_was_evaluated_is_the_integer_network_to_the_last_bit(trained):
     code_bc, _ = quant.reference.run(found.model, found.codes(clips.audio_bs))
     np.testing.assert_array_equal(logits_bc, found.logits(code_bc))
     assert found.bits == 8 and code_bc.shape == (4, 2)
+
+
+@pytest.mark.slow
+def test_evaluate_judges_the_integers_and_their_threshold_goes_into_the_files(
+    trained, lines
+):
+    options = ["--workdir", trained[0], "--per-hour", "1e6", "--snr-db", "0"]
+    said = lines("evaluate", *options)
+    assert said[0].endswith("integers, weights of 8 bits, simulated")
+    lines("export", "--workdir", trained[0], "--format", "npz")
+    file = exported.load(trained[0] / "export" / "student.npz")
+    known = network.load(trained[0])
+    assert file.chosen == known.chosen and file.chosen["word"] == "high"
+    # The newest and not the best: the same windows have the same numbers.
+    audio_s = np.random.default_rng(0).normal(0, 0.1, 40_000).astype(np.float32)
+    one_n, other_n = (
+        streaming.scores(classifier.scorer(each, 0), audio_s, 1)[0]
+        for each in (file, known)
+    )
+    np.testing.assert_array_equal(one_n, other_n)
 
 
 def test_training_starts_from_the_student_and_its_calibrated_ranges(origin):

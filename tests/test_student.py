@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny_words
 
-from distill_jax import student
+from distill_jax import classifier, student
 from distill_jax.audio import front_end
 
 
@@ -40,9 +40,9 @@ def test_scores_are_the_softmax_of_the_module(trained):
 
 
 def test_a_window_scores_the_same_in_any_company(trained):
-    audio_bs = windows(student.BATCH + 3)
+    audio_bs = windows(classifier.BATCH + 3)
     together_bc = student.scores(trained, audio_bs)
-    assert together_bc.shape == (student.BATCH + 3, 3)
+    assert together_bc.shape == (classifier.BATCH + 3, 3)
     np.testing.assert_allclose(together_bc.sum(axis=1), 1, rtol=1e-5)
     last_bc = student.scores(trained, audio_bs[-3:])
     np.testing.assert_allclose(together_bc[-3:], last_bc, atol=1e-6)

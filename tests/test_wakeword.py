@@ -35,6 +35,7 @@ def plan(words, folder, **fields):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_word_becomes_files_and_what_is_stopped_goes_on(words, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     wanted = plan(words, tmp_path)

@@ -9,7 +9,7 @@ import pytest
 import tiny_wake_word
 from tiny_wake_word import RATE_HZ
 
-from distill_jax import streaming, student, word_report
+from distill_jax import classifier, export, streaming, student, word_report
 from distill_jax.audio import files
 from distill_jax.data import scenes
 from distill_jax.word_report import network, opening, sides
@@ -58,13 +58,20 @@ def side(levels, other_levels):
     return word_report.Side(audio_ns, np.array(label_n), clips, {"hum": hum_s})
 
 
+def opened(run, noise=None):
+    sounds = opening.Sounds(run, noise=noise)
+    return opening.load(network.load(run), "", LISTENING, sounds)
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """A report on a detector of loudness: 3 words, one quiet, and one loud other."""
     folder = tmp_path_factory.mktemp("report") / "report"
     job = word_report.Job(
         folder,
+        folder.parent,
         "loudness",
+        "sums",
         ("loud", "unknown"),
         0,
         classify,
@@ -132,14 +139,13 @@ def test_report_json_is_what_was_returned(written):
 
 def test_word_that_nobody_says_is_told(tmp_path):
     alone = side([], [0.5])
-    fields = ("x", ("loud", "unknown"), 0, classify, SCORER, alone, alone, LISTENING)
+    fields = (("loud", "unknown"), 0, classify, SCORER, alone, alone, LISTENING)
     with pytest.raises(ValueError, match="no clip of 'loud' to valid and test with"):
-        word_report.write(word_report.Job(tmp_path, *fields))
+        word_report.write(word_report.Job(tmp_path, tmp_path, "x", "sums", *fields))
 
 
 def test_network_is_heard_alike_at_once_and_frame_by_frame(run):
-    trained = student.load(run)
-    scorer = network.scorer(trained, 0)
+    scorer = classifier.scorer(network.load(run), 0)
     audio_s = np.random.default_rng(0).normal(0, 0.1, 24_000).astype(np.float32)
     detector = streaming.Detector(scorer, streaming.Settings(0.5, 1, 3))
     heard = [each for part in np.split(audio_s, 5) for each in detector.feed(part)]
@@ -149,17 +155,8 @@ def test_network_is_heard_alike_at_once_and_frame_by_frame(run):
     np.testing.assert_allclose(found, streaming.smooth(score_n, 3), atol=1e-5)
 
 
-def test_word_is_chosen_where_it_is_the_only_one():
-    assert network.chosen_word(("unknown", "on"), "") == 1
-    assert network.chosen_word(("on", "off"), "off") == 1
-    with pytest.raises(ValueError, match="knows several words; choose --word of on, o"):
-        network.chosen_word(("on", "off"), "")
-    with pytest.raises(ValueError, match="has no word 'up'"):
-        network.chosen_word(("on", "off"), "up")
-
-
 def test_sides_hold_other_clips_and_other_noise(run):
-    job = opening.load(run, "", LISTENING)
+    job = opened(run)
     names = [{clip.name for clip in each.spoken} for each in (job.valid, job.test)]
     assert all(names)
     assert not names[0] & names[1]
@@ -171,11 +168,11 @@ def test_sides_hold_other_clips_and_other_noise(run):
 
 
 def test_more_noise_leaves_out_what_training_heard(run, tmp_path, caplog):
-    job = opening.load(run, "", LISTENING)
+    job = opened(run)
     tiny_wake_word.noise(tmp_path, ["rain", "dogs/1", "dogs/2"], seed=5)
     heard = run.parent / "noise" / "hum.wav"
     (tmp_path / "again.wav").write_bytes(heard.read_bytes())
-    again = opening.load(run, "", LISTENING, noise=tmp_path)
+    again = opened(run, tmp_path)
     assert "1 recordings trained with left out: again.wav" in caplog.text
     for before, after in ((job.valid, again.valid), (job.test, again.test)):
         assert set(after.noises) - set(before.noises) == {"rain", "dogs"}
@@ -195,7 +192,8 @@ def test_evaluate_and_then_detect(run, lines, refused, tmp_path):
     files.write(path, np.tile(tiny_wake_word.clip(1800, 3, 1.0), 3), RATE_HZ, {})
     assert "evaluate --workdir" in refused("detect", path, "--workdir", run)
     said = lines("evaluate", "--workdir", run, "--snr-db", "0", "--per-hour", "1e6")
-    assert said[1].startswith("'high', threshold ")
+    assert said[0] == "judging run, computed with 32-bit floats"
+    assert said[2].startswith("'high', threshold ")
     assert said[-1] == f"Look and listen: {run / 'report' / 'index.html'}"
     assert (run / "report" / "index.html").is_file()
     heard = lines("detect", path, "--workdir", run)
@@ -205,10 +203,42 @@ def test_evaluate_and_then_detect(run, lines, refused, tmp_path):
     assert [line.split()[0] for line in heard] == ["0.99", "1.99", "2.99", "3"]
 
 
+def test_an_exported_file_is_judged_on_the_recordings_of_a_run(run, lines, tmp_path):
+    lines("export", "--workdir", run, "--format", "npz", "--out", tmp_path)
+    path = tmp_path / "student.npz"
+    before = (run / "report").exists()
+    options = ["--model", path, "--snr-db", "0", "--per-hour", "1e6"]
+    said = lines("evaluate", "--workdir", run, *options)
+    assert said[0] == (
+        "judging run, computed with 8-bit integers of student.npz by the reference"
+    )
+    folder = tmp_path / "student.npz.report"
+    assert said[-1] == f"Look and listen: {folder / 'index.html'}"
+    assert (run / "report").exists() == before
+    figures = json.loads((folder / "report.json").read_text())
+    assert said[0].endswith(figures["arithmetic"])
+    _, about = export.read(path)
+    assert about["threshold"]["threshold"] == figures["threshold"]
+    sound = tmp_path / "sound.wav"
+    files.write(sound, tiny_wake_word.clip(1800, 3, 2.0), RATE_HZ, {})
+    assert lines("detect", sound, "--model", path)[-1].endswith("triggers of 'high'")
+
+
+def test_a_network_of_another_rate_or_other_words_is_refused(run):
+    known, sounds = network.load(run), opening.Sounds(run)
+    slow = known._replace(front=known.front._replace(rate_hz=8000))
+    with pytest.raises(ValueError, match="16000 Hz, but the network listens at 8000"):
+        opening.load(slow, "", LISTENING, sounds)
+    other = known._replace(labels=("yes", "unknown"))
+    with pytest.raises(ValueError, match="but the network was trained on yes, unknown"):
+        opening.load(other, "", LISTENING, sounds)
+
+
 def test_verbs_refuse_what_cannot_be_meant(run, refused, tmp_path):
     assert "--per-hour" in refused("evaluate", "--workdir", run, "--per-hour", "0")
     assert "--smooth" in refused("evaluate", "--workdir", run, "--smooth", "0")
     assert "one of the two" in refused("detect", "--workdir", run)
+    assert "--model" in refused("detect", tmp_path / "sound.wav")
     assert "not the work directory" in refused("evaluate", "--workdir", tmp_path)
 
 

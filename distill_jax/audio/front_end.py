@@ -22,7 +22,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax.audio import features, fourier
+from distill_jax.audio import features, fourier, overlap
+
+# Frames that a call of the program of `log_mel_in_turn` has room for.
+ROOM = 64
 
 
 class FrontEnd(NamedTuple):
@@ -124,3 +127,42 @@ def _log_mel(audio_bs, front):
     power_btk = fourier.power(jnp.fft.rfft(windowed_bts, front.n_fft))
     power_btf = features.to_mel(power_btk, front.mel)
     return front.scale * (jnp.log(power_btf + np.float32(front.floor)) + front.shift)
+
+
+def log_mel_in_turn(audio_bs, front):
+    """As `log_mel`, and the same to the last bit however many frames are made at once.
+
+    XLA compiles a program for every number of frames; their results differ in the last
+    bit, which moves a code where the number is next to the border of two. Here one
+    program makes one frame after the other, so that a frame of a stream is that of the
+    whole recording.
+
+    Args:
+      audio_bs: full scale 1, [batch, samples].
+      front: a `FrontEnd`.
+
+    Returns:
+      numpy float32 [batch, frames, mels]; no frame where there is less than a window.
+    """
+    count = frames(audio_bs.shape[-1], front)
+    size, found_btf = (ROOM - 1) * front.hop + front.window, []
+    for audio_s in np.asarray(audio_bs, np.float32):
+        parts_ns = overlap.windows(audio_s, size, ROOM * front.hop)
+        parts = [
+            np.asarray(_in_turn(part_s, min(ROOM, count - number * ROOM), front))
+            for number, part_s in enumerate(parts_ns)
+        ]
+        found_btf.append(np.concatenate(parts)[:count])
+    return np.array(found_btf, np.float32).reshape(len(audio_bs), count, front.mels)
+
+
+@functools.partial(jax.jit, static_argnames="front")
+def _in_turn(audio_s, count, front):
+    """The first `count` frames, then zeros, [`ROOM`, mels]."""
+
+    def put(number, feature_tf):
+        start = number * front.hop
+        frame_s = jax.lax.dynamic_slice_in_dim(audio_s, start, front.window)
+        return feature_tf.at[number].set(_log_mel(frame_s[None], front)[0, 0])
+
+    return jax.lax.fori_loop(0, count, put, jnp.zeros((ROOM, front.mels)))

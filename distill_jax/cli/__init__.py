@@ -43,7 +43,7 @@ HOME = {
     "Stats": "encoders",
     "Speak": "speech",
     "Evaluate": "words",
-    "Detect": "words",
+    "Detect": "detecting",
     "Export": "export",
     "Ledger": "export",
     "CacheTeachers": "teaching",

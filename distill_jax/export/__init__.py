@@ -6,9 +6,18 @@ import json
 from pathlib import Path
 
 from distill_jax import folders, workdir
-from distill_jax.export.card import Card, manifest
+from distill_jax.export.card import Card, described, manifest
 
-__all__ = ["FORMATS", "Card", "content", "manifest_path", "read", "write"]
+__all__ = [
+    "FORMATS",
+    "Card",
+    "content",
+    "described",
+    "manifest_path",
+    "read",
+    "set_threshold",
+    "write",
+]
 
 # Format: the module that writes it and how its files end.
 FORMATS = {
@@ -93,7 +102,7 @@ def read(path):
             f"{' and '.join(missing)} missing; an exported network is a file and the "
             "manifest beside it, keep both"
         )
-    data, about = path.read_bytes(), json.loads(beside.read_text(encoding="utf-8"))
+    data, about = path.read_bytes(), _manifest(beside)
     if len(data) != about["bytes"]:
         raise ValueError(
             f"{path} has {len(data)} bytes, its manifest says {about['bytes']}; it is "
@@ -105,3 +114,32 @@ def read(path):
             "copy both again or export again"
         )
     return data, about
+
+
+def _manifest(path):
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not JSON ({error}); copy it again or export again"
+        ) from error
+    if not isinstance(about, dict) or not {"bytes", "sha256"} <= about.keys():
+        raise ValueError(
+            f"{path} is not the manifest of an exported network; copy it again or "
+            "export again"
+        )
+    return about
+
+
+def set_threshold(path, threshold):
+    """Writes a threshold into the manifest of a file.
+
+    Args:
+      path: of an exported file.
+      threshold: see `Card`.
+
+    Raises:
+      FileNotFoundError, ValueError: see `read`.
+    """
+    _, about = read(path)
+    workdir.write_json(manifest_path(path), about | {"threshold": threshold})

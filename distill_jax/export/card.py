@@ -3,9 +3,12 @@
 import hashlib
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import distill_jax
 from distill_jax.audio import front_end
 from distill_jax.quant import integer
+from distill_jax.quant.codes import Codes
 
 
 class Card(NamedTuple):
@@ -18,7 +21,8 @@ class Card(NamedTuple):
       front: settings of the features, `front_end.FrontEnd`.
       samples: length of a window.
       bits: of the weights.
-      threshold: {"word", "threshold", …} as `evaluate` found it, or None.
+      threshold: what `evaluate` found, see `Classifier.chosen`; None where it was
+        not asked or found none.
     """
 
     name: str
@@ -63,6 +67,55 @@ def manifest(card, model, file):
         "output": _codes(model.logits),
         "threshold": card.threshold,
     }
+
+
+class Described(NamedTuple):
+    """What a manifest says of a file.
+
+    Attributes:
+      card: `Card`.
+      size: frames and mels of a window.
+      input: `Codes` of the features.
+      output: `Codes` of the logits.
+    """
+
+    card: Card
+    size: tuple[int, int]
+    input: Codes
+    output: Codes
+
+
+def described(about):
+    """`Described` of the JSON values that `manifest` made.
+
+    Raises:
+      ValueError: something is missing or cannot be.
+    """
+    try:
+        front = front_end.FrontEnd(**about["front_end"])
+        size = about["frames"], about["mels"]
+        samples, labels = about["window_samples"], tuple(about["labels"])
+        bits, threshold = about["weight_bits"], about["threshold"]
+        card = Card(
+            about["run"], about["step"], labels, front, samples, bits, threshold
+        )
+        codes = [
+            Codes(np.float32(side["scale"]), int(side["zero"]))
+            for side in (about["input"], about["output"])
+        ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"the manifest is not one of this program: {type(error).__name__} {error}; "
+            "export the network again"
+        ) from error
+    front_end.check(front)
+    made = front_end.frames(samples, front), front.mels
+    if made != size:
+        raise ValueError(
+            f"the manifest has windows of {size} frames and mels, but its front end "
+            f"makes {made} of {samples} samples; export the network again"
+        )
+    return Described(card, size, *codes)
 
 
 def _codes(codes):

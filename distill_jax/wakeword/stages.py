@@ -19,7 +19,7 @@ from distill_jax.quant import integer
 from distill_jax.tasks import caching
 from distill_jax.wakeword import page
 from distill_jax.wakeword import plan as plans
-from distill_jax.word_report import opening
+from distill_jax.word_report import network, opening
 
 
 class Stage(NamedTuple):
@@ -127,7 +127,9 @@ def _answers(plan):
 def _listening(plan):
     yield 0, 1, {}
     listening = word_report.Listening(per_hour=plan.per_hour, seed=plan.seed)
-    job = opening.load(plan.workdir / "qat", plan.label, listening)
+    run = plan.workdir / "qat"
+    sounds = opening.Sounds(run)
+    job = opening.load(network.load(run), plan.label, listening, sounds)
     figures = word_report.write(job)
     names = "threshold", "validation_hours", "streaming", "clips"
     return {name: figures[name] for name in names}

@@ -4,10 +4,9 @@ import logging
 
 from distill_jax import checkpoints, report
 from distill_jax.word_report import clips, errors, streams, training
-from distill_jax.word_report.job import Job, Listening, Side
+from distill_jax.word_report.job import FILE, Job, Listening, Side
 from distill_jax.word_report.listening import scenes_of, timelines
 
-FILE = "report.json"
 CHAPTERS = (
     streams.operation,
     streams.trade_off,
@@ -48,7 +47,11 @@ def write(job):
     scenes = scenes_of(job)
     heard = timelines(job, scenes)
     done = [chapter(job, scenes["test"], heard) for chapter in CHAPTERS]
-    figures = {"word": job.labels[job.word], "listening": job.listening._asdict()}
+    figures = {
+        "word": job.labels[job.word],
+        "arithmetic": job.arithmetic,
+        "listening": job.listening._asdict(),
+    }
     for chapter_figures, _ in done:
         figures |= chapter_figures
     report.figures(job.folder / FILE, figures)

@@ -10,6 +10,7 @@ from distill_jax import streaming
 from distill_jax.data import scenes
 
 CLEAN = float("inf")
+FILE = "report.json"
 
 
 class Side(NamedTuple):
@@ -60,7 +61,9 @@ class Job(NamedTuple):
 
     Attributes:
       folder: where the report goes.
-      name: of the run.
+      workdir: folder of the run whose recordings these are.
+      name: of the network's run.
+      arithmetic: what the network computes with, for people.
       labels: the classes.
       word: index of the wake word.
       classify: audio_bs -> probability_bc; any batch.
@@ -71,7 +74,9 @@ class Job(NamedTuple):
     """
 
     folder: Path
+    workdir: Path
     name: str
+    arithmetic: str
     labels: tuple
     word: int
     classify: Callable

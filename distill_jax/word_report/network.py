@@ -1,55 +1,47 @@
-"""A trained student as `streaming` wants it."""
+"""The network of a run, in the arithmetic that it was trained for."""
 
-import jax
+import json
+from pathlib import Path
 
-from distill_jax import streaming, student
-from distill_jax.data import labelled
-from distill_jax.models import sliding
+from distill_jax import quantised, student
+from distill_jax.word_report.job import FILE
 
 
-def chosen_word(labels, word):
-    """Index of the wake word.
+def load(workdir):
+    """Opens a run to listen with it.
+
+    A run of configs/qat.py is asked in integers, as its files will compute, any other
+    in floats.
 
     Args:
-      labels: all that the network tells apart.
-      word: the one to listen for; "" where there is only one.
+      workdir: folder of the run.
+
+    Returns:
+      `Classifier`.
 
     Raises:
-      ValueError: it has to be said which, or there is no such word.
+      FileNotFoundError, ValueError, checkpoints.CheckpointError: see `student.load`.
     """
-    words = [
-        each for each in labels if each not in (labelled.UNKNOWN, labelled.SILENCE)
-    ]
-    if not word and len(words) == 1:
-        return labels.index(words[0])
-    if word not in words:
-        asked = f"has no word {word!r}" if word else "knows several words"
-        raise ValueError(f"the network {asked}; choose --word of {', '.join(words)}")
-    return labels.index(word)
+    trained = quantised.opened(workdir)
+    if "ranges" in trained.variables:
+        found = quantised.of_variables(trained, trained.variables, trained.config.bits)
+        known = quantised.classifier(found)
+    else:
+        known = student.classifier(trained)
+    return known._replace(chosen=chosen(workdir))
 
 
-def scorer(trained, word):
-    """A `streaming.Scorer` of a student, for the word of that index."""
-    variables = jax.device_put(trained.variables)
-    apply = jax.jit(lambda variables, x_btf: trained.module.apply(variables, x_btf)[0])
+def chosen(workdir):
+    """What `evaluate` found for a run, as in `Classifier`; None where it did not."""
+    path = Path(workdir) / "report" / FILE
+    if not path.is_file():
+        return None
+    return of_figures(json.loads(path.read_text(encoding="utf-8")))
 
-    def score(feature_btf):
-        return student.probabilities(apply(variables, feature_btf))[:, word]
 
-    along = None
-    if sliding.supports(trained.module):
-        slide = sliding.along(trained.module, trained.variables)
-
-        def along(feature_tf, step):
-            return student.probabilities(slide(feature_tf, step))[:, word]
-
-    front = trained.front
-    return streaming.Scorer(
-        lambda audio_bs: student.features(trained, audio_bs),
-        score,
-        front.rate_hz,
-        front.window,
-        front.hop,
-        trained.module.size[0],
-        along,
-    )
+def of_figures(figures):
+    """The part of a report's figures that a detector needs; see `Classifier`."""
+    # Reports of before there was a choice do not say it.
+    arithmetic = figures.get("arithmetic", "32-bit floats")
+    names = "word", "threshold", "listening"
+    return {**{name: figures[name] for name in names}, "arithmetic": arithmetic}

@@ -30,8 +30,9 @@ def operation(job, scenes, heard):
     ]
     header = ["noise", "words missed", "false accepts", "per hour", "latency", "worst"]
     parts = [
-        f"Threshold {chosen:.7g}, for at most {wanted:g} false accepts per hour in "
-        f"{hours(heard['valid']):.2f} h of validation recordings. {PROTOCOL}",
+        f"The network is computed with {job.arithmetic}. Threshold {chosen:.7g}, for "
+        f"at most {wanted:g} false accepts per hour in {hours(heard['valid']):.2f} h "
+        f"of validation recordings. {PROTOCOL}",
         report.Table(header, rows),
         "Latency is from the end of the word to the first trigger, median and 95th "
         "percentile; below 0 the word was known before it had ended. Worst is the "

@@ -18,22 +18,22 @@ MOST_STEPS = 12  # columns of a histogram over time
 def history(job, scenes, heard):
     """Curves of the run; with teachers, how they were weighed against each other."""
     del scenes, heard
-    workdir = job.folder.parent
-    logged = report.curves(workdir)
+    logged = report.curves(job.workdir)
     series = {title: report.sides(logged, name) for name, title in CURVES.items()}
     series = {title: curves for title, curves in series.items() if curves}
     if not series:
         return {}, report.Section("Training", ["Nothing was logged."])
     report.panels(job.folder / "training.png", series, "Training", "step")
-    parts = [report.Image("training.png", "What was logged while it was trained.")]
-    for path in checkpoints.read_config(workdir).get("teachers", ()):
+    caption = f"What was logged while {job.workdir.resolve().name} was trained."
+    parts = [report.Image("training.png", caption)]
+    for path in checkpoints.read_config(job.workdir).get("teachers", ()):
         parts += _weights(job, path.rstrip("/").rpartition("/")[2], logged)
     return {}, report.Section("Training", parts)
 
 
 def _weights(job, name, logged):
     """How often a teacher had which weight, over the run."""
-    steps, counts = report.histograms(job.folder.parent, f"weight_{name}")
+    steps, counts = report.histograms(job.workdir, f"weight_{name}")
     if not len(steps):
         return []
     chosen = np.unique(np.linspace(0, len(steps) - 1, MOST_STEPS).round().astype(int))

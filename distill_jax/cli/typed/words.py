@@ -9,10 +9,14 @@ from tyro.conf import Positional, UseAppendAction, arg
 class Evaluate(NamedTuple):
     """Judges a wake word on recordings that training did not see; writes a report.
 
+    A run of configs/qat.py is judged in the integers that it was trained as.
+
     Example: distill-jax evaluate --workdir runs/words --word happy
 
     Attributes:
       workdir: Folder of the trained run; the page goes to its report.
+      model: An exported file (.tflite, .onnx, .npz) to judge in its place; the page
+        goes beside it and the threshold into its manifest.
       word: Label to listen for, where the network knows several.
       data: Where the labelled recordings are now, if not where training found them.
       noise: Folder of more background noise, which training has not used.
@@ -24,6 +28,7 @@ class Evaluate(NamedTuple):
     """
 
     workdir: Path
+    model: Path | None = None
     word: str = ""
     data: Path | None = None
     noise: Path | None = None
@@ -37,18 +42,24 @@ class Evaluate(NamedTuple):
 class Detect(NamedTuple):
     """Listens to a file or the microphone and tells when the wake word is heard.
 
+    An exported file and the manifest beside it are all that --model needs.
+
     Example: distill-jax detect --microphone --workdir runs/words
 
+    Example: distill-jax detect long.wav --model runs/qat/export/student.tflite
+
     Attributes:
-      workdir: Folder of the trained run.
       file: Sound file.
+      workdir: Folder of the trained run.
+      model: An exported file instead: .tflite, .onnx or .npz.
       microphone: Listen until Ctrl-C.
       word: Label to listen for, where the network knows several.
       threshold: Lowest score that triggers; None is what `evaluate` chose.
     """
 
-    workdir: Path
     file: Annotated[Path | None, Positional, arg(metavar="FILE")] = None
+    workdir: Path | None = None
+    model: Path | None = None
     microphone: bool = False
     word: str = ""
     threshold: float | None = None

@@ -2,13 +2,14 @@
 
 from typing import NamedTuple
 
+from distill_jax.classifier import SILENCE, UNKNOWN
 from distill_jax.data import manifest
+
+__all__ = ["SILENCE", "SPLITS", "UNKNOWN", "UNLABELLED", "Clip", "Corpus"]
 
 SPLITS = ("train", "valid", "test")
 # Labels of training clips that a low-label experiment does not look at.
 UNLABELLED = "unlabelled"
-UNKNOWN = "unknown"
-SILENCE = "silence"
 
 
 class Clip(NamedTuple):
