@@ -180,6 +180,8 @@ def test_a_threshold_that_is_given_counts_and_a_missing_one_is_told(
     path = paths["npz"]
     said = lines("detect", long_file, "--model", path, "--threshold", "2")
     assert said[-1] == "0 triggers of 'yes'"
+    rewritten(path, threshold={"word": "yes", "threshold": 2.0})
+    assert lines("detect", long_file, "--model", path)[-1] == "0 triggers of 'yes'"
     rewritten(path, threshold=None)
     complaint = refused("detect", long_file, "--model", path)
     assert f"evaluate --model {path} --workdir RUN" in complaint

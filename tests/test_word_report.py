@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tiny_quant
 import tiny_wake_word
 from tiny_wake_word import RATE_HZ
 
@@ -204,13 +205,15 @@ def test_evaluate_and_then_detect(run, lines, refused, tmp_path):
 
 
 def test_an_exported_file_is_judged_on_the_recordings_of_a_run(run, lines, tmp_path):
-    lines("export", "--workdir", run, "--format", "npz", "--out", tmp_path)
-    path = tmp_path / "student.npz"
+    trained = student.load(run)
+    card = export.Card("mine", 7, trained.labels, trained.front, trained.samples)
+    module = tiny_quant.network(True, False, size=(49, 40), classes=2)
+    path = export.write(tmp_path, tiny_quant.drawn(module), card, ["npz"])["npz"]
     before = (run / "report").exists()
-    options = ["--model", path, "--snr-db", "0", "--per-hour", "1e6"]
-    said = lines("evaluate", "--workdir", run, *options)
+    options = ["--snr-db", "0", "--per-hour", "1e6", "--step-seconds", "0.2"]
+    said = lines("evaluate", "--workdir", run, "--model", path, *options)
     assert said[0] == (
-        "judging run, computed with 8-bit integers of student.npz by the reference"
+        "judging mine, computed with 8-bit integers of student.npz by the reference"
     )
     folder = tmp_path / "student.npz.report"
     assert said[-1] == f"Look and listen: {folder / 'index.html'}"

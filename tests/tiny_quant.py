@@ -22,9 +22,8 @@ SMALL = {
 
 
 def network(depthwise, residual, **changes):
-    return TinyConv(
-        3, use_depthwise=depthwise, residual=residual, **{**SMALL, **changes}
-    )
+    values = {"classes": 3, **SMALL, **changes}
+    return TinyConv(use_depthwise=depthwise, residual=residual, **values)
 
 
 def variables_of(module, seed=0):

@@ -31,14 +31,12 @@ def detect(options):
     known = of_file(options.model) if options.model else of_run(options.workdir)
     word, settings = settings_of(options, known)
     scorer = classifier.scorer(known, known.labels.index(word))
-    found = (
-        ""
-        if options.threshold is not None
-        else f", found with {known.chosen['arithmetic']}"
-    )
+    origin = "given"
+    if options.threshold is None:
+        origin = f"found with {known.chosen['arithmetic']}"
     print(
         f"listening for {word!r} with {known.arithmetic}; threshold "
-        f"{settings.threshold:.7g}{found}",
+        f"{settings.threshold:.7g}, {origin}",
         file=sys.stderr,
     )
     detector = streaming.Detector(scorer, settings)

@@ -96,6 +96,9 @@ def described(about):
         size = about["frames"], about["mels"]
         samples, labels = about["window_samples"], tuple(about["labels"])
         bits, threshold = about["weight_bits"], about["threshold"]
+        if threshold is not None:
+            # Of before integers could be evaluated.
+            threshold = {"arithmetic": "32-bit floats", **threshold}
         card = Card(
             about["run"], about["step"], labels, front, samples, bits, threshold
         )
