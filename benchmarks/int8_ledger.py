@@ -130,9 +130,9 @@ def parsed():
     return parser.parse_args()
 
 
+@main.said()
 def sweep():
     options = parsed()
-    main.say()
     options.runs.mkdir(parents=True, exist_ok=True)
     train.cache_compilations(options.runs / "xla")
     path = options.runs / "results.jsonl"
