@@ -17,6 +17,9 @@ lint: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: .venv/docs
+	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
+
 bench: .venv/parity
 	$(BIN)/python -m benchmarks.roundtrip
 	$(BIN)/python -m benchmarks.features
@@ -46,8 +49,12 @@ bench: .venv/parity
 	$(BIN)/pip install --quiet --editable ".[test]"
 	touch $@
 
+.venv/docs: .venv/installed
+	$(BIN)/pip install --quiet --editable ".[docs]"
+	touch $@
+
 .venv/parity: .venv/tested
 	$(BIN)/pip install --quiet --editable ".[parity]"
 	touch $@
 
-.PHONY: vae wakeword test lint bench
+.PHONY: vae wakeword test lint docs bench

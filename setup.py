@@ -49,6 +49,9 @@ TEST = [
     "safetensors>=0.5",
 ]
 
+# The reference is read off what can be imported, extras included.
+DOCS = [*TTS, *EXPORT, "furo>=2025.12", "myst-parser>=5", "sphinx>=9"]
+
 HERE = Path(__file__).parent
 (VERSION,) = re.findall(
     r'^__version__ = "(.+)"$', (HERE / "distill_jax/__init__.py").read_text(), re.M
@@ -77,6 +80,7 @@ setup(
         "micro": [*EXPORT, *MICRO],
         "microphone": ["sounddevice>=0.5"],
         "test": TEST,
+        "docs": DOCS,
         # Oracles for the parity tests and the benchmarks, pinned so that a
         # difference is ours and not a new release's.
         "parity": [
