@@ -1,5 +1,6 @@
 """Curves and tables as HTML that needs no script and no network."""
 
+import base64
 import itertools
 import math
 from html import escape
@@ -9,7 +10,7 @@ import numpy as np
 
 # Okabe & Ito 2008, distinct in every common kind of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 340, 210, 48, 34, 26, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 340, 210, 56, 34, 26, 12
 TICKS, MOST_POINTS = 5, 400
 
 
@@ -87,7 +88,7 @@ def chart(title, curves, axes=None, marks=(), width=WIDTH):
         f'<svg viewBox="0 0 {width} {HEIGHT}" width="{width}" role="img" '
         f'aria-label="{escape(title)}">{body}</svg>'
     )
-    return f'<figure class="chart">{svg}{_legend(colours)}</figure>'
+    return f'<figure class="chart" style="width:{width}px">{svg}{_legend(colours)}</figure>'
 
 
 def fitted(arrays, label):
@@ -136,6 +137,12 @@ def bar(share, text):
         f'<div class="bar"><div style="width:{100 * min(max(share, 0), 1):.1f}%"></div>'
         f"</div><p>{escape(text)}</p>"
     )
+
+
+def picture(content, caption):
+    """A picture, bytes of a PNG file, within the page."""
+    data = base64.b64encode(content).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'
 
 
 def note(text, kind="note"):

@@ -1,5 +1,6 @@
 """The sound VAE: trained from a form, and played with sliders."""
 
+import io
 import secrets
 from pathlib import Path
 from typing import NamedTuple
@@ -219,8 +220,8 @@ def between(found, start_s, end_s, mix, morph):
     return files.limit(sounds.interpolate(found.sound, start_s, end_s, mix_n))
 
 
-def draw(found, audio_s, path):
-    """Writes the spectrogram of a sound as a picture."""
+def drawn(found, audio_s):
+    """The spectrogram of a sound, bytes of a PNG file."""
     spec = found.sound.spec
     feature_ftc = np.asarray(phase.encode(audio_s[None], spec))[0]
     scale = report.Scale(
@@ -231,7 +232,9 @@ def draw(found, audio_s, path):
         examples.LEVEL_DB,
     )
     level_ft = examples.decibels(feature_ftc, spec)
-    report.spectrograms(path, [[level_ft]], [""], [""], scale)
+    file = io.BytesIO()
+    report.spectrograms(file, [[level_ft]], [""], [""], scale)
+    return file.getvalue()
 
 
 def save(found, audio_s, about):

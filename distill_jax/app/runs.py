@@ -6,6 +6,7 @@ import numpy as np
 
 from distill_jax import integrity, report, wakeword, workdir
 from distill_jax.app import places, planning
+from distill_jax.wakeword import stages
 
 WORD = "wake word"
 # What is drawn of a run, where it was logged.
@@ -16,7 +17,7 @@ CURVES = {
     "soft": "loss of the teachers' answers",
     "agreement": "agrees with the teachers",
 }
-HEADER = ("run", "task", "step", "of", "best held-out loss")
+HEADER = ("run", "task", "step or part", "of", "best held-out loss")
 
 
 class Run(NamedTuple):
@@ -26,7 +27,7 @@ class Run(NamedTuple):
       name: of the folder, as `places.shown` gives it.
       task: such as "vae", or "wake word".
       step: newest that was logged or saved; of a wake word, stages that are done.
-      steps: how many there will be, None if that is not known.
+      steps: how many there will be; None if that is not known.
       best: smallest held-out loss, None where none was measured.
       page: its report, as `name` is given; "" where there is none.
     """
@@ -65,8 +66,9 @@ def look(root, name):
     folder = places.inside(root, name)
     if _is_word(folder):
         done = sum("figures" in each for each in wakeword.read(folder).values())
+        count = len(stages.of(planning.read(root, name)))
         page = f"{name}/index.html" * (folder / "index.html").is_file()
-        return Run(name, WORD, done, None, None, page)
+        return Run(name, WORD, done, count, None, page)
     config, logged = _config(folder), report.curves(folder)
     steps = [int(step_n[-1]) for step_n, _ in logged.values()]
     loss_n = logged.get("valid/loss", (None, np.zeros(0)))[1]

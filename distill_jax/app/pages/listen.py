@@ -45,6 +45,7 @@ def tab(desk):
                     sources=["microphone", "upload"],
                     type="filepath",
                     label="Sound",
+                    buttons=[],
                     elem_id="listen-sound",
                 )
                 listen = gr.Button("Listen", variant="primary", elem_id="listen-go")
@@ -139,5 +140,11 @@ def _players(desk, found):
     )
     head = "<tr><th>what</th><th>noise</th><th>from</th><th>sound</th></tr>"
     threshold = found.figures["threshold"]
-    note = charts.note(f"At the threshold that evaluate chose, {threshold:.6g}:")
+    chosen = (
+        f"At the threshold that evaluate chose, {threshold:.6g}:"
+        if threshold is not None
+        else "No threshold has so few false accepts as were allowed, so that every word "
+        "is missed:"
+    )
+    note = charts.note(chosen)
     return f'{note}<table class="figures">{head}{cells}</table>'

@@ -1,14 +1,13 @@
 """The tab that trains a sound VAE and plays it."""
 
 import functools
-import tempfile
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 
-from distill_jax.app import places, playing, progress, uploads
+from distill_jax.app import charts, places, playing, progress, uploads
 from distill_jax.app.pages import renewed, told
 
 TEXT = (
@@ -111,8 +110,10 @@ def _play(desk, shown):
                 )
                 random = gr.Button("Random", elem_id="sound-random")
         with gr.Column(scale=3, min_width=420):
-            player = gr.Audio(label="Sound", interactive=False, elem_id="sound-player")
-            picture = gr.Image(label="Spectrogram", interactive=False, height=280)
+            player = gr.Audio(
+                label="Sound", interactive=False, buttons=[], elem_id="sound-player"
+            )
+            picture = gr.HTML(elem_id="sound-picture")
             save = gr.Button("Save as .wav", elem_id="sound-save")
             saved = gr.HTML(elem_id="sound-saved")
     state = gr.State(None)
@@ -191,9 +192,7 @@ def _shown(found, audio_s, about):
     rate_hz = found.sound.spec.rate_hz
     # Gradio would turn floats up to full scale.
     heard_s = np.int16(np.round(32767 * audio_s))
-    with tempfile.NamedTemporaryFile(suffix=".png") as file:
-        playing.draw(found, audio_s, file.name)
-        picture = gr.Image().postprocess(file.name)
+    picture = charts.picture(playing.drawn(found, audio_s), "spectrogram")
     return (rate_hz, heard_s), picture, (audio_s, about), ""
 
 
