@@ -88,7 +88,8 @@ def chart(title, curves, axes=None, marks=(), width=WIDTH):
         f'<svg viewBox="0 0 {width} {HEIGHT}" width="{width}" role="img" '
         f'aria-label="{escape(title)}">{body}</svg>'
     )
-    return f'<figure class="chart" style="width:{width}px">{svg}{_legend(colours)}</figure>'
+    style = f"width:{width}px"
+    return f'<figure class="chart" style="{style}">{svg}{_legend(colours)}</figure>'
 
 
 def fitted(arrays, label):

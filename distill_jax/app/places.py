@@ -39,8 +39,9 @@ def inside(root, text):
     root = Path(root).resolve()
     try:
         path = (root / text).resolve()
+        path.exists()
     except (OSError, RuntimeError) as error:  # Too long, or links in a circle.
-        raise ValueError(f"{text!r} is no path that can be followed: {error}") from None
+        raise ValueError(f"the path cannot be followed: {error}") from None
     if not path.is_relative_to(root):
         raise OutsideError(
             f"{text!r} is outside the work directory {root}; copy it in, or start the "

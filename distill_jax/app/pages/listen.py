@@ -143,8 +143,8 @@ def _players(desk, found):
     chosen = (
         f"At the threshold that evaluate chose, {threshold:.6g}:"
         if threshold is not None
-        else "No threshold has so few false accepts as were allowed, so that every word "
-        "is missed:"
+        else "No threshold has so few false accepts as were allowed, so that every "
+        "word is missed:"
     )
     note = charts.note(chosen)
     return f'{note}<table class="figures">{head}{cells}</table>'
