@@ -60,7 +60,9 @@ def tab(desk):
                 )
                 timeline = gr.HTML(elem_id="timeline")
                 table = gr.HTML(elem_id="operation")
-        with gr.Accordion("Every error on the test recordings", open=False):
+        with gr.Accordion(
+            "Every error on the test recordings", open=False, elem_id="listen-errors"
+        ):
             errors = gr.HTML(elem_id="errors")
         heard = gr.State([])
     _wire(

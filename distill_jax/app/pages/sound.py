@@ -27,7 +27,9 @@ def tab(desk, timer):
     """
     with gr.Tab("Sound") as shown:
         gr.Markdown(TEXT)
-        with gr.Accordion("Train", open=not playing.players(desk.root)):
+        with gr.Accordion(
+            "Train", open=not playing.players(desk.root), elem_id="sound-train"
+        ):
             _train(desk, timer)
         _play(desk, shown)
 

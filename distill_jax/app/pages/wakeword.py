@@ -93,9 +93,9 @@ def _fields(desk):
     )
     clips = gr.Number(1000, label="How many times it is spoken", precision=0)
     student = gr.Radio(STUDENTS, value="depthwise", label="Student")
-    with gr.Accordion("Teachers", open=False):
+    with gr.Accordion("Teachers", open=False, elem_id="word-teachers"):
         teachers = _teachers(desk)
-    with gr.Accordion("Training", open=False):
+    with gr.Accordion("Training", open=False, elem_id="word-training"):
         training = _training()
     source.change(
         lambda chosen: [
