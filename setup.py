@@ -39,14 +39,18 @@ MICRO = [
     "tflite-micro==0.dev20261023182759; "
     "sys_platform == 'linux' and platform_machine == 'x86_64'"
 ]
+# The package in a browser.
+APP = ["gradio>=6.31"]
 TEST = [
     *TTS,
     *EXPORT,
+    *APP,
     "hypothesis",
     "pytest>=8",
     "pytest-timeout",
     "ruff>=0.9",
     "safetensors>=0.5",
+    "selenium>=4.40",
 ]
 
 # The reference is read off what can be imported, extras included.
@@ -71,10 +75,12 @@ setup(
         "distill_jax.configs",
     ],
     package_dir={"distill_jax.configs": "configs"},
+    package_data={"distill_jax.app.pages": ["style.css"]},
     install_requires=CORE,
     extras_require={
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
+        "app": APP,
         "tts": TTS,
         "export": EXPORT,
         "micro": [*EXPORT, *MICRO],

@@ -5,8 +5,7 @@ import pytest
 import tiny_encoder
 from tiny_encoder import CHECKPOINT
 
-from distill_jax import weights
-from distill_jax.cli import tensors
+from distill_jax import inspection, weights
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def test_inspect_tells_the_model_the_sizes_and_the_tree(call, saved):
 def test_inspect_says_what_does_not_fit_a_known_model(call, saved, monkeypatch):
     layers = 3
     monkeypatch.setattr(
-        tensors,
+        inspection,
         "known",
         lambda model, config: (CHECKPOINT, tiny_encoder.variables(layers=layers)),
     )

@@ -26,18 +26,24 @@ FLOORS = [
     ("sound", "semantic", "student", "export"),
     ("sound_report", "sound_analysis", "teacher_report", "quantised", "exported"),
     ("word_report",),
-    ("ledger", "delivery"),
+    ("ledger", "delivery", "inspection"),
     ("jobs",),
     ("wakeword",),
+    ("app",),
     ("main", "cli"),
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 EVERYWHERE = {"jax", "flax", "numpy", "optax"}
+TABS = "wakeword", "listen", "sound", "checkpoints", "runs", "whole"
+PAGES = ("", *(f".{name}" for name in TABS))
 HOME = {
     "absl": {"main", "data.stream"},  # Grain's workers read absl's flags
     "ai_edge_litert": {"export.runtimes", "export.tflite"},
     "espeakng_loader": {"data.espeak"},
+    "fastapi": {"app.server"},
     "flatbuffers": {"export.tflite"},
+    # The room `app.pages` is its home; what else the app does knows nothing of it.
+    "gradio": {"app.server", *(f"app.pages{tab}" for tab in PAGES)},
     "grain": {"data.stream"},
     "librosa": {"audio.descriptors"},
     "matplotlib": {"report.plots"},
@@ -55,9 +61,11 @@ HOME = {
     "sounddevice": {"audio.microphone"},
     "soundfile": {"audio.files"},
     "soxr": {"audio.files"},
+    "starlette": {"app.server"},
     "tensorboardX": {"metrics"},
     "tflite_micro": {"export.runtimes"},
     "tqdm": {"progress"},
+    "uvicorn": {"app.server"},
     "tyro": {
         "cli",
         "cli.typed.checkpoints",

@@ -12,7 +12,7 @@ import tyro
 from tyro.conf import subcommand
 
 import distill_jax
-from distill_jax.cli.typed import checkpoints, sounds, speech, words
+from distill_jax.cli.typed import app, checkpoints, sounds, speech, words
 from distill_jax.cli.usage import UsageError
 
 Verb = (
@@ -32,6 +32,7 @@ Verb = (
     | Annotated[words.Ledger, subcommand("ledger")]
     | Annotated[words.CacheTeachers, subcommand("cache-teachers")]
     | Annotated[words.Wakeword, subcommand("wakeword")]
+    | Annotated[app.App, subcommand("app")]
 )
 
 # Where the verbs are that are not in `verbs`.
@@ -48,6 +49,7 @@ HOME = {
     "Ledger": "export",
     "CacheTeachers": "teaching",
     "Wakeword": "wakeword",
+    "App": "app",
 }
 
 

@@ -1,12 +1,9 @@
 """What the verbs on speech encoders do."""
 
-import hashlib
 import math
 import time
-from pathlib import Path
 
 from distill_jax import folders, progress, semantic, train, workdir
-from distill_jax.cli.targets import with_targets
 from distill_jax.cli.usage import UsageError, require, told
 from distill_jax.semantic import extraction, store
 
@@ -24,7 +21,8 @@ def extract(options):
         with told(OSError, ValueError):
             stats = semantic.read(options.stats, encoder.width)
     with told(OSError, ValueError):
-        workdir.keep_settings(options.out, settings_of(options, encoder), "features")
+        settings = store.settings(options, encoder)
+        workdir.keep_settings(options.out, settings, "features")
         kept = store.STORES[options.store](options.out)
     todo = [path for path, name in name_of.items() if kept.place(name) is None]
     if len(todo) < len(name_of):
@@ -79,8 +77,8 @@ def measured(walked, skipped):
 
 def names(options):
     """{path of a sound: its name in a store}, each a different one."""
-    pairs = with_targets(options.files, Path(), "safetensors")
-    return {path: target.with_suffix(path.suffix).as_posix() for path, target in pairs}
+    with told(OSError, ValueError):
+        return store.names(options.files)
 
 
 def walk(encoder, paths, options, skipped, stats=None):
@@ -143,26 +141,6 @@ def opened(options):
     train.cache_compilations(folders.cache("xla"))
     with told(OSError, ValueError):
         return semantic.load(options.model, options.layer, options.dtype)
-
-
-def settings_of(options, encoder):
-    """What decides the features, to tell folders of others apart."""
-    checkpoint = sorted(options.model.glob("*.safetensors"))
-    return {
-        "model": {path.name: digest(path) for path in checkpoint},
-        "config": digest(options.model / "config.json"),
-        "input": encoder.form._asdict(),
-        "layer": options.layer,
-        "dtype": options.dtype,
-        "stats": options.stats and digest(options.stats),
-        "store": options.store,
-    }
-
-
-def digest(path):
-    """SHA-256 of a file; 2.3 GB take seconds, stale features are never noticed."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 VERBS = {"Extract": extract, "Stats": stats}

@@ -9,8 +9,8 @@ import distill_jax
 from distill_jax import checkpoints, folders, progress, sound_analysis, train
 from distill_jax import sound as sounds
 from distill_jax.audio import files
-from distill_jax.cli.targets import with_targets
 from distill_jax.cli.usage import require, told
+from distill_jax.data import listing
 
 ITERATIONS = 32
 # Where a sound is put that would clip.
@@ -33,7 +33,8 @@ def opened(workdir):
 def reconstruct(options):
     """Sends every file through the model."""
     require(options.files, "no sound to reconstruct; name files or folders")
-    pairs = with_targets(options.files, options.out, options.format)
+    with told(OSError, ValueError):
+        pairs = listing.with_targets(options.files, options.out, options.format)
     sound = opened(options.workdir)
     problems = []
     with progress.bar(pairs, "reconstructing", unit="sound") as bar:

@@ -1,4 +1,4 @@
-"""Which files of a folder are sounds."""
+"""Which files of a folder are sounds, and where what is made of them goes."""
 
 import os
 from pathlib import Path
@@ -44,6 +44,47 @@ def sound_names(root):
             (names if sound else others).append(path.relative_to(root).as_posix())
     _check_found(root, names, others, refused)
     return sorted(names)
+
+
+def with_targets(paths, out, suffix):
+    """Every sound file in `paths`, and the path of its result, each a different one.
+
+    Args:
+      paths: of sound files, and of folders to search for them.
+      out: folder for the results.
+      suffix: of the results, without the dot.
+
+    Returns:
+      List of (path of the sound, path of its result).
+
+    Raises:
+      OSError: a path is missing, or see `sound_names`.
+      ValueError: a result would replace a sound.
+    """
+    pairs, taken = [], set()
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist")
+        names = sound_names(path) if path.is_dir() else [path.name]
+        folder = path if path.is_dir() else path.parent
+        for name in names:
+            stem, number = out / Path(name).with_suffix(""), 1
+            target = stem.with_name(f"{stem.name}.{suffix}")
+            while target in taken:
+                number += 1
+                target = stem.with_name(f"{stem.name}-{number}.{suffix}")
+            taken.add(target)
+            pairs.append((folder / name, target))
+    lost = _resolved(source for source, _ in pairs) & _resolved(taken)
+    if lost:
+        names = ", ".join(sorted(map(str, lost)))
+        raise ValueError(f"the results would replace {names}; choose another --out")
+    return pairs
+
+
+def _resolved(paths):
+    """Where paths really lead, as a set."""
+    return {path.resolve() for path in paths}
 
 
 def _check_found(root, names, others, refused):

@@ -1,10 +1,12 @@
 """Where features are kept: a file for every sound, or many to a file; found again."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import NamedTuple
 
 from distill_jax import weights, workdir
+from distill_jax.data import listing
 from distill_jax.weights import header, reading
 
 INDEX = "index.json"
@@ -86,6 +88,44 @@ class Shards:
 
 
 STORES = {"files": Files, "shards": Shards}
+
+
+def names(paths):
+    """{path of a sound: its name in a store}, each a different one.
+
+    Args:
+      paths: of sound files, and of folders to search for them.
+
+    Raises:
+      OSError, ValueError: see `listing.with_targets`.
+    """
+    pairs = listing.with_targets(paths, Path(), "safetensors")
+    return {path: target.with_suffix(path.suffix).as_posix() for path, target in pairs}
+
+
+def settings(request, encoder):
+    """What decides the features, JSON values, to tell folders of others apart.
+
+    Args:
+      request: has `model`, `layer`, `dtype`, `stats` (a path or None) and `store`.
+      encoder: `encoder.Encoder` of it.
+    """
+    checkpoint = sorted(request.model.glob("*.safetensors"))
+    return {
+        "model": {path.name: _digest(path) for path in checkpoint},
+        "config": _digest(request.model / "config.json"),
+        "input": encoder.form._asdict(),
+        "layer": request.layer,
+        "dtype": request.dtype,
+        "stats": request.stats and _digest(request.stats),
+        "store": request.store,
+    }
+
+
+def _digest(path):
+    """SHA-256 of a file; 2.3 GB take seconds, stale features are never noticed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_index(store, name_of):
