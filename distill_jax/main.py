@@ -2,10 +2,12 @@
 
     python -m distill_jax.main --config=configs/vae.py --workdir=runs/vae
 
-Give the same command again to go on where a stopped run left off.
+Give the same command again to go on where a stopped run left off. Several processes,
+each with its own devices, train one model with --distributed; see `processes.plan`.
 """
 
 import logging
+import os
 import signal
 import sys
 
@@ -15,19 +17,41 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from distill_jax import (
+    checkpoints,
     folders,
     ledger,
     metrics,
+    processes,
     progress,
     sound_report,
     teacher_report,
     train,
+    watchdog,
     word_report,
 )
 from distill_jax.tasks import TASKS
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Path of the config.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "This is one of several processes. SLURM and TPU pods tell which; elsewhere give "
+    "the next three flags, or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and "
+    "JAX_PROCESS_ID.",
+)
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.")
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes.")
+PROCESS = flags.DEFINE_integer("process", None, "Number of this process, from 0.")
+START_TIMEOUT = flags.DEFINE_float(
+    "start_timeout", 300.0, "Seconds to wait for the other processes at the start."
+)
+STEP_TIMEOUT = flags.DEFINE_float(
+    "step_timeout",
+    None,
+    "Seconds without a step after which the process ends and says where it hangs; 0 "
+    "waits for ever. 1800 with several processes, else 0.",
+)
 REPORTS = {
     "distill": word_report.announce,
     "qat": ledger.announce,
@@ -41,7 +65,9 @@ class Stop:
 
     def __init__(self):
         self.number = None
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # Of several processes JAX itself hears SIGTERM, and tells the others.
+        heard = signal.SIGUSR1 if processes.several() else signal.SIGTERM
+        for number in (signal.SIGINT, heard):
             signal.signal(number, self.ask)
 
     def ask(self, number, frame):
@@ -50,6 +76,17 @@ class Stop:
             raise KeyboardInterrupt
         self.number = number
         print("\nstopping after this step and saving …", file=sys.stderr, flush=True)
+        if processes.several():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def due(self, step):
+        """Whether to stop after a step; the same on all processes."""
+        if not processes.several():
+            return self.number is not None
+        if processes.stopping(step):
+            self.number = signal.SIGTERM
+            return True
+        return False
 
     def leave(self):
         """Ends the process as the signal would have; 143 after SIGTERM."""
@@ -75,34 +112,74 @@ def run(config, workdir):
     stop = Stop()
     job = TASKS[config.task]
     data = job.data(config)
-    rate_hz = job.rate_hz(config)
+    # Each has read its recordings, which may take one much longer than another.
+    checkpoints.meet("the recordings are read")
+    processes.agree("settings", config.to_dict())
     waiting = progress.Waiting()
     data = data._replace(train=waiting.watch(data.train))
     steps = train.train(config, job.make(config), data, workdir)
+    stopped = follow(config, steps, stop, (workdir, job.rate_hz(config)))
+    processes.part()
+    if processes.first():
+        print(f"{waiting.share:.1%} of the time was spent waiting for data")
+    if stopped:
+        stop.leave()
+    if processes.first():
+        REPORTS[config.task](workdir)
+
+
+def follow(config, steps, stop, about):
+    """Writes down what training yields, until the end or until it is to stop.
+
+    Args:
+      config: as for `run`.
+      steps: from `train.train`; closed at the end.
+      stop: `Stop`.
+      about: the folder of the run, and samples per second of its audio.
+
+    Returns:
+      Whether it was stopped.
+    """
+    (workdir, rate_hz), writes, stopped = about, processes.first(), False
     with (
         progress.bar(None, f"{config.task} {workdir}", config.steps, "step") as bar,
         metrics.Writer(workdir, rate_hz, config.log_every) as writer,
+        watchdog.Watchdog(patience(), f"process {jax.process_index()}") as dog,
     ):
         try:
             for step, values in steps:
-                writer.write(step, values)
-                bar.set_postfix(shown(values), refresh=False)
-                bar.update(step - bar.n)
-                if stop.number is not None:
+                dog.told(step)
+                if writes:
+                    writer.write(step, values)
+                    bar.set_postfix(shown(values), refresh=False)
+                    bar.update(step - bar.n)
+                stopped = stop.due(step)
+                if stopped:
                     break
-        finally:
             steps.close()
-    print(f"{waiting.share:.1%} of the time was spent waiting for data")
-    if stop.number is not None:
-        stop.leave()
-    REPORTS[config.task](workdir)
+        except BaseException as error:
+            # Alone it saves what is good; see `train.train`.
+            steps.throw(error)
+            raise
+    return stopped
+
+
+def patience():
+    """Seconds without a step that are too many; 0 for none."""
+    if STEP_TIMEOUT.value is None:
+        return 1800.0 if processes.several() else 0.0
+    return STEP_TIMEOUT.value
 
 
 def say():
-    """Shows what the package tells, without the noise of what it is built on."""
+    """Shows what the package tells, without the noise of what it is built on.
+
+    Of several processes the first tells all, the others what is wrong with them.
+    """
     absl_logging.set_verbosity(absl_logging.WARNING)
+    progress.show(processes.first())
     log = logging.getLogger("distill_jax")
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.INFO if processes.first() else logging.WARNING)
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     log.addHandler(handler)
@@ -113,12 +190,22 @@ def main(argv):
     """Reads the flags; run by absl."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}; every flag starts with --")
-    say()
-    train.cache_compilations(folders.cache("xla"))
-    print(
-        f"{jax.device_count()} × {jax.devices()[0].device_kind}, JAX {jax.__version__}"
-    )
-    run(CONFIG.value, WORKDIR.value)
+    given = processes.Plan(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+    try:
+        plan = processes.plan(DISTRIBUTED.value, given)
+        if plan is not None:
+            processes.start(plan, START_TIMEOUT.value)
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
+    with processes.leaving():
+        say()
+        train.cache_compilations(folders.cache("xla"))
+        if processes.first():
+            print(
+                f"{jax.device_count()} × {jax.devices()[0].device_kind}, "
+                f"JAX {jax.__version__}"
+            )
+        run(CONFIG.value, WORKDIR.value)
 
 
 if __name__ == "__main__":

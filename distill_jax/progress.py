@@ -5,6 +5,14 @@ import time
 
 from tqdm import tqdm
 
+_quiet = False
+
+
+def show(whether):
+    """Says whether bars are seen: of several processes one shows them."""
+    global _quiet
+    _quiet = not whether
+
 
 def bar(items, title, total=None, unit="it"):
     """Wraps an iterable in a progress bar with the time left.
@@ -27,6 +35,7 @@ def bar(items, title, total=None, unit="it"):
         mininterval=seconds,
         maxinterval=max(10.0, seconds),
         dynamic_ncols=True,
+        disable=_quiet,
     )
 
 

@@ -30,6 +30,10 @@ class NonFiniteError(RuntimeError):
     """Too many updates in a row were not finite."""
 
 
+# What ends all processes at the same step.
+SHARED = (GeneratorExit, NonFiniteError)
+
+
 class Programs(NamedTuple):
     """What is compiled for a job.
 
@@ -63,11 +67,12 @@ def train(config, task, data, workdir):
 
     What ends it early, `close()`, an exception thrown into it, an error in the data or
     an interrupt, saves the newest good state first. The steps in flight at that moment
-    (2 at most) are saved but were not yielded.
+    (2 at most) are saved but were not yielded. Several processes all run this; they
+    save only where it is closed at the same step on all, or none of them goes on.
 
     Args:
-      config: a `ConfigDict`; see `configs/`. `batch` is the number of examples over
-        all devices.
+      config: a `ConfigDict`; see `configs/`. `batch` is the number of examples of an
+        update, over all devices and over the `accumulate` parts it is learnt in.
       task: the `Task`.
       data: the `Data`.
       workdir: folder of the run; resumed if it has checkpoints.
@@ -86,7 +91,9 @@ def train(config, task, data, workdir):
     """
     with checkpoints.Store(workdir, config.keep) as store:
         done = store.latest()
-        folders.keep_config(workdir, config.to_dict(), resuming=done is not None)
+        folders.keep_config(
+            workdir, config.to_dict(), done is not None, jax.process_index() == 0
+        )
         if done is not None and done >= config.steps:
             log.warning(
                 "%s is complete: %d of %d steps are done; raise config.steps to go on",
@@ -110,14 +117,16 @@ def prepare(config, task, mesh, store=None):
 
     Returns:
       Programs, TrainState.
+
+    Raises:
+      ValueError: the devices cannot share the batch; see also the task's `load`.
     """
+    sharding.check_batch(mesh, config.batch, config.accumulate)
     rng = jax.random.key(config.seed)
     born = sharding.shard(mesh, jax.eval_shape(task.init, rng))
     params, state = jax.jit(task.init, out_shardings=born)(rng)
     params, frozen = task.load(params)
-    params, frozen = jax.device_put(
-        (params, frozen), sharding.shard(mesh, (params, frozen))
-    )
+    params, frozen = sharding.spread(mesh, (params, frozen))
 
     def begin(params, state):
         zero = jnp.zeros((), jnp.int32)
@@ -137,8 +146,8 @@ def prepare(config, task, mesh, store=None):
     )
     programs = Programs(
         make_step(config, task, shardings),
-        make_eval(config, task),
-        make_preview(config, task),
+        make_eval(config, task, shardings),
+        make_preview(config, task, shardings),
         frozen,
         lambda batch: sharding.place(mesh, batch),
     )
@@ -175,9 +184,15 @@ def _steps(config, programs, data, store, state):
             if saving:
                 store.save(state, loss)
     except checkpoints.CheckpointError:
+        if jax.process_count() > 1:
+            store.abandon()
         raise  # Nothing can be written now; trying again would hide why.
-    except BaseException:
-        _save_good(store, state, loss)
+    except BaseException as error:
+        # One process cannot save alone, and no other knows of its error.
+        if jax.process_count() == 1 or isinstance(error, SHARED):
+            _save_good(store, state, loss)
+        else:
+            store.abandon()
         raise
 
 
@@ -257,5 +272,5 @@ def _save_good(store, state, loss):
             "stopped inside a step: its state is gone, the last checkpoint is step %s",
             store.latest(),
         )
-    elif state.step > 0:
+    elif int(state.step) > 0:
         store.save(state, loss)
