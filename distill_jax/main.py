@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 import jax
 from absl import app, flags
@@ -25,11 +26,14 @@ from distill_jax import (
     progress,
     sound_report,
     teacher_report,
+    timing,
     train,
     watchdog,
     word_report,
 )
 from distill_jax.tasks import TASKS
+
+log = logging.getLogger("distill_jax.main")
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Path of the config.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
@@ -58,6 +62,9 @@ REPORTS = {
     "teacher": teacher_report.write,
     "vae": sound_report.write,
 }
+PROFILE = flags.DEFINE_string(
+    "profile_steps", "", "FIRST:LAST of steps to trace into WORKDIR/profile, 10:15."
+)
 
 
 class Stop:
@@ -85,6 +92,7 @@ class Stop:
             return self.number is not None
         if processes.stopping(step):
             self.number = signal.SIGTERM
+            log.warning("all stop after step %d, one was told to; saving …", step)
             return True
         return False
 
@@ -102,12 +110,13 @@ def shown(values):
     }
 
 
-def run(config, workdir):
+def run(config, workdir, trace=None):
     """Trains to the last step or to the first signal, then writes the report.
 
     Args:
       config: a `ConfigDict`, see `configs/`.
       workdir: the folder of the run; an earlier run there is continued.
+      trace: `timing.Trace` of some steps, if one is wanted.
     """
     stop = Stop()
     job = TASKS[config.task]
@@ -115,13 +124,12 @@ def run(config, workdir):
     # Each has read its recordings, which may take one much longer than another.
     checkpoints.meet("the recordings are read")
     processes.agree("settings", config.to_dict())
-    waiting = progress.Waiting()
-    data = data._replace(train=waiting.watch(data.train))
-    steps = train.train(config, job.make(config), data, workdir)
+    clock = timing.Clock(trace)
+    steps = train.train(config, job.make(config), data, workdir, clock)
     stopped = follow(config, steps, stop, (workdir, job.rate_hz(config)))
     processes.part()
     if processes.first():
-        print(f"{waiting.share:.1%} of the time was spent waiting for data")
+        print(timing.said(clock.write(workdir)))
     if stopped:
         stop.leave()
     if processes.first():
@@ -164,6 +172,15 @@ def follow(config, steps, stop, about):
     return stopped
 
 
+def profile_folder():
+    """Where this process writes its trace."""
+    folder = Path(WORKDIR.value) / "profile"
+    # On one machine their files would have the same name.
+    if processes.first():
+        return folder
+    return folder / f"process_{jax.process_index()}"
+
+
 def patience():
     """Seconds without a step that are too many; 0 for none."""
     if STEP_TIMEOUT.value is None:
@@ -176,7 +193,6 @@ def say():
 
     Of several processes the first tells all, the others what is wrong with them.
     """
-    absl_logging.set_verbosity(absl_logging.WARNING)
     progress.show(processes.first())
     log = logging.getLogger("distill_jax")
     log.setLevel(logging.INFO if processes.first() else logging.WARNING)
@@ -190,11 +206,13 @@ def main(argv):
     """Reads the flags; run by absl."""
     if len(argv) > 1:
         raise app.UsageError(f"unknown arguments {argv[1:]}; every flag starts with --")
+    absl_logging.set_verbosity(absl_logging.WARNING)
     given = processes.Plan(COORDINATOR.value, PROCESSES.value, PROCESS.value)
     try:
         plan = processes.plan(DISTRIBUTED.value, given)
         if plan is not None:
             processes.start(plan, START_TIMEOUT.value)
+        trace = timing.trace(PROFILE.value, profile_folder())
     except ValueError as error:
         raise app.UsageError(str(error)) from error
     with processes.leaving():
@@ -205,7 +223,7 @@ def main(argv):
                 f"{jax.device_count()} × {jax.devices()[0].device_kind}, "
                 f"JAX {jax.__version__}"
             )
-        run(CONFIG.value, WORKDIR.value)
+        run(CONFIG.value, WORKDIR.value, trace)
 
 
 if __name__ == "__main__":

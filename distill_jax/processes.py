@@ -8,9 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
-import socket
 import sys
-import threading
 import traceback
 from typing import NamedTuple
 
@@ -18,9 +16,11 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from distill_jax import latecomers
+
 # What every process is told, and JAX does not read by itself.
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-# JAX ends a process without a word that helps; ours comes first.
+# What JAX says when it gives up does not help; ours comes first.
 GRACE_SECONDS = 60
 
 
@@ -88,49 +88,16 @@ def start(plan, seconds):
     Raises:
       ValueError: nobody says who takes part.
     """
-    late = threading.Timer(seconds, _give_up, (plan, seconds))
-    late.daemon = True
-    late.start()
     try:
-        jax.distributed.initialize(
-            *plan, initialization_timeout=round(seconds) + GRACE_SECONDS
-        )
+        with latecomers.told(plan, seconds):
+            jax.distributed.initialize(
+                *plan, initialization_timeout=round(seconds) + GRACE_SECONDS
+            )
     except ValueError as error:
         raise ValueError(
             f"nothing here says who takes part ({error}); on SLURM and TPU pods it is "
             "found, elsewhere give --coordinator, --processes and --process"
         ) from error
-    finally:
-        late.cancel()
-
-
-def _give_up(plan, seconds):
-    told = f"after {seconds:g} s not all processes had come"
-    if plan.coordinator and plan.number:
-        told += f"; {_reached(plan.coordinator)}"
-    elif plan.coordinator:
-        told += (
-            f" to process 0 at {plan.coordinator}: of {plan.count} at least one is "
-            "missing. Look whether each of --process=1 to "
-            f"--process={plan.count - 1} was started once, with the same --coordinator "
-            "and --processes, and can reach this port"
-        )
-    _end(f"{told}; --start_timeout waits longer")
-
-
-def _reached(coordinator):
-    host, _, port = coordinator.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-    except (OSError, ValueError) as error:
-        return (
-            f"nothing answers at {coordinator} ({error}): look whether --process=0 is "
-            "running there and whether a firewall closes the port"
-        )
-    return (
-        f"process 0 answers at {coordinator}, so another one is missing: its own "
-        "message says more"
-    )
 
 
 def _end(told):

@@ -1,7 +1,6 @@
 """Progress bars for long work; plain lines where nobody watches a terminal."""
 
 import sys
-import time
 
 from tqdm import tqdm
 
@@ -37,41 +36,3 @@ def bar(items, title, total=None, unit="it"):
         dynamic_ncols=True,
         disable=_quiet,
     )
-
-
-class Waiting:
-    """How much of the time since it was made a loop waits for its data."""
-
-    def __init__(self):
-        """Time runs from here."""
-        self._begun, self._waited = time.perf_counter(), 0.0
-
-    def watch(self, start_at):
-        """Measures an iterator.
-
-        Args:
-          start_at: (step) -> iterator, which is closed with the result.
-
-        Returns:
-          The same function.
-        """
-
-        def watched(step):
-            batches = start_at(step)
-            try:
-                while True:
-                    asked = time.perf_counter()
-                    batch = next(batches, None)
-                    self._waited += time.perf_counter() - asked
-                    if batch is None:
-                        return
-                    yield batch
-            finally:
-                batches.close()
-
-        return watched
-
-    @property
-    def share(self):
-        """Of the time so far, from 0 to 1."""
-        return self._waited / (time.perf_counter() - self._begun)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax import checkpoints, metrics, optimizer, sharding
+from distill_jax import checkpoints, metrics, optimizer, sharding, timing
 from distill_jax import workdir as folders
 from distill_jax.step import make_eval, make_preview, make_step
 from distill_jax.task import TrainState
@@ -62,7 +62,7 @@ def cache_compilations(folder):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
-def train(config, task, data, workdir):
+def train(config, task, data, workdir, clock=None):
     """Trains a job and resumes it; stops where it is closed, with the state saved.
 
     What ends it early, `close()`, an exception thrown into it, an error in the data or
@@ -76,6 +76,7 @@ def train(config, task, data, workdir):
       task: the `Task`.
       data: the `Data`.
       workdir: folder of the run; resumed if it has checkpoints.
+      clock: `timing.Clock` to be told where the time goes.
 
     Yields:
       (step, metrics) after each update, counted from 1. Metrics are floats: the
@@ -103,7 +104,10 @@ def train(config, task, data, workdir):
             )
             return
         programs, state = prepare(config, task, sharding.mesh(config.fsdp), store)
-        yield from _steps(config, programs, data, store, state)
+        clock = clock or timing.Clock()
+        yield from _steps(config, programs, data, (store, clock), state)
+        with clock.spent("saving"):
+            store.wait()
 
 
 def prepare(config, task, mesh, store=None):
@@ -159,30 +163,36 @@ def prepare(config, task, mesh, store=None):
     return programs, restored
 
 
-def _steps(config, programs, data, store, state):
+def _steps(config, programs, data, tools, state):
     """Updates, evaluates, saves and yields until the last step."""
+    store, clock = tools
     first, last = int(state.step) + 1, config.steps
     pending, loss = deque(), None
     batches = data.train(first - 1)
     try:
         for step in range(first, last + 1):
-            batch = programs.place(next(batches))
+            with clock.spent("input"):
+                batch = programs.place(next(batches))
             loss = None
-            with _undisturbed():
+            with clock.spent("compute"), clock.step(step), _undisturbed():
                 state, values = programs.step(state, programs.frozen, batch)
             pending.append((step, values))
-            extra = _look(config, programs, data, (step, state))
+            clock.stepped(step, values)
+            with clock.spent("evaluation"):
+                extra = _look(config, programs, data, (step, state))
             loss = extra.get("valid/loss")
             saving = _due(step, config.save_every, last)
             # All is reported before it is saved: a process killed in between does
             # these steps again, and the records of a resumed run have no gap.
             while len(pending) > (0 if extra or saving else RUN_AHEAD):
                 number, values = pending.popleft()
-                values = {k: _plain(v) for k, v in jax.device_get(values).items()}
+                with clock.spent("compute"):
+                    values = {k: _plain(v) for k, v in jax.device_get(values).items()}
                 _check(number, values, config)
                 yield number, values | (extra if number == step else {})
             if saving:
-                store.save(state, loss)
+                with clock.spent("saving"):
+                    store.save(state, loss)
     except checkpoints.CheckpointError:
         if jax.process_count() > 1:
             store.abandon()
@@ -194,6 +204,8 @@ def _steps(config, programs, data, store, state):
         else:
             store.abandon()
         raise
+    finally:
+        clock.close()
 
 
 @contextlib.contextmanager
