@@ -14,8 +14,9 @@ from distill_jax import workdir as folders
 log = logging.getLogger(__name__)
 
 FILE = "time.json"
-# Compute is the waiting for devices; they work on during all the others.
-PARTS = ("input", "compute", "evaluation", "saving")
+# Start is weights, programs and the last checkpoint; compute is the waiting for the
+# devices, which go on during all the others.
+PARTS = ("start", "input", "compute", "evaluation", "saving")
 
 
 class Clock:

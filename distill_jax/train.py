@@ -103,8 +103,10 @@ def train(config, task, data, workdir, clock=None):
                 config.steps,
             )
             return
-        programs, state = prepare(config, task, sharding.mesh(config.fsdp), store)
         clock = clock or timing.Clock()
+        with clock.spent("start"):
+            mesh = sharding.mesh(config.fsdp)
+            programs, state = prepare(config, task, mesh, store)
         yield from _steps(config, programs, data, (store, clock), state)
         with clock.spent("saving"):
             store.wait()

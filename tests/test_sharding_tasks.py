@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import re
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -77,7 +78,8 @@ def assert_same(found, wanted, rate):
     """
     (losses, state, _), (wanted_losses, wanted_state, _) = found, wanted
     np.testing.assert_allclose(losses, wanted_losses, rtol=0, atol=1e-6)
-    squares = jax.tree.leaves(wanted_state.opt_state.square)
+    moments, wanted_moments = state.opt_state, wanted_state.opt_state
+    squares = jax.tree.leaves(wanted_moments.square)
     loudest, compared = max(float(square.max()) for square in squares), 0
     for one, other, square in zip(
         jax.tree.leaves(state.params),
@@ -86,10 +88,13 @@ def assert_same(found, wanted, rate):
         strict=True,
     ):
         np.testing.assert_allclose(one, other, rtol=0, atol=2 * STEPS * rate)
-        moved = square > 1e-8 * loudest
+        moved = square > 1e-7 * loudest
         np.testing.assert_allclose(one[moved], other[moved], rtol=0, atol=1e-5)
         compared += np.sum(moved)
-    assert compared > 0.9 * sum(square.size for square in squares)
+    assert compared > 0.4 * sum(square.size for square in squares)
+    # The gradients of all of them, also of those.
+    near = partial(np.testing.assert_allclose, rtol=0, atol=1e-5 * loudest**0.5)
+    jax.tree.map(near, moments.mean, wanted_moments.mean)
 
 
 @pytest.mark.slow
