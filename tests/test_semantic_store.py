@@ -170,8 +170,8 @@ def test_extract_is_shared_by_processes_of_which_one_is_killed(job, kept, one_de
         json.loads((out.parent / f"{number}.json").read_text())["written"]
         for number in (1, 2)
     ]
-    # The one that was killed had done a few; nothing was done twice.
-    assert 20 <= sum(written) < 30
+    # The one that was killed may have done a few; nothing was done twice.
+    assert 20 <= sum(written) <= 30
     assert not list(out.glob(".*.claim"))
     encoder = semantic.load(command[3], 1)
     for source in index:

@@ -14,7 +14,7 @@ import tiny_teacher
 import tiny_tuition
 import tiny_vae
 
-from distill_jax import sharding, train
+from distill_jax import checkpoints, sharding, train
 from distill_jax.tasks import TASKS
 
 STEPS = 3
@@ -117,7 +117,17 @@ def test_every_job_learns_the_same_on_any_devices(make, folder):
         assert set(gathered(found[2])) <= sizes
 
 
-@pytest.mark.parametrize("layout", [(2, 1), (4, 1), (8, 1), (2, 2), (4, 4), (8, 8)])
+LAYOUTS = [
+    (8, 1),
+    (4, 2),
+    *(
+        pytest.param(layout, marks=pytest.mark.slow)
+        for layout in ((2, 1), (4, 1), (2, 2), (8, 8))
+    ),
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_small_job_learns_the_same_on_any_devices(layout, small):
     config, task, batches, alone = small
     assert_same(learnt(config, task, batches, layout), alone, config.learning_rate)
@@ -140,3 +150,23 @@ def small():
     task, stream = tiny_job.make(config), tiny_job.data(config).train(0)
     batches = [next(stream) for _ in range(STEPS)]
     return config, task, batches, learnt(config, task, batches, (1, 1))
+
+
+def test_run_saved_on_eight_devices_goes_on_with_one_and_back(tmp_path, small):
+    config, task, batches, alone = small
+
+    def trained(devices, fsdp, batches):
+        mesh = sharding.mesh(fsdp, jax.devices()[:devices])
+        with checkpoints.Store(tmp_path, keep=9) as store:
+            programs, state = train.prepare(config, task, mesh, store)
+            for batch in batches:
+                batch = programs.place(batch)
+                state, values = programs.step(state, programs.frozen, batch)
+            store.save(state)
+        return float(values["loss"]), jax.device_get(state)
+
+    one, *others = batches
+    trained(8, 4, [one])
+    trained(1, 1, others[:1])
+    loss, state = trained(8, 1, others[1:])
+    assert_same((alone[0][:-1] + [loss], state, None), alone, config.learning_rate)
