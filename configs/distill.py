@@ -79,8 +79,8 @@ def get_config(arg="none"):
     config.clip_norm = 5.0
     config.ema_decay = 0.995
     config.dtype = "float32"
-    config.max_skipped = 10
-    config.fsdp = 1
+    config.max_skipped, config.fsdp = 10, 1  # devices that share one copy
+    config.accumulate = 1  # parts of a batch, to take less memory
 
     config.log_every, config.eval_every, config.save_every = 20, 200, 200
     config.preview_every, config.keep = 0, 2

@@ -47,7 +47,8 @@ def get_config(arg="int8"):
     config.ema_decay = 0.99
     config.dtype = "float32"  # nothing else holds the sums exactly
     config.max_skipped = 10
-    config.fsdp = 1
+    # Devices that share one copy of the model; parts of a batch, to take less memory.
+    config.fsdp, config.accumulate = 1, 1
 
     config.log_every, config.eval_every, config.save_every = 20, 100, 100
     config.preview_every, config.keep = 0, 2

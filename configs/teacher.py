@@ -66,11 +66,11 @@ def get_config(arg="wav2vec2_bert"):
     config.weight_decay, config.clip_norm = 0.01, 1.0
     config.ema_decay = 0.995
     config.dtype = "float32"  # or bfloat16; audio is never cast
-    config.max_skipped, config.fsdp = 10, 1
+    config.max_skipped = 10
+    config.update(fsdp=1, accumulate=1)  # devices to a copy; parts of a batch
 
     config.log_every, config.eval_every, config.save_every = 20, 200, 200
     config.keep, config.preview_every = 2, 0
-
     if variants:
         small(config, bert)
     if "tiny" in variants:

@@ -61,7 +61,8 @@ def get_config(arg=""):
     config.ema_decay = 0.98
     config.dtype = "float32"  # "bfloat16" on GPU and TPU
     config.max_skipped = 10  # non-finite steps in a row before the run stops
-    config.fsdp = 1
+    # Devices that share one copy of the model; parts of a batch, to take less memory.
+    config.fsdp, config.accumulate = 1, 1
 
     config.log_every = 10
     config.eval_every = 200

@@ -1,11 +1,10 @@
 """A training job from its settings to its report, whoever shows the steps."""
 
-import contextlib
-
 from distill_jax import (
+    checkpoints,
     ledger,
     metrics,
-    progress,
+    processes,
     sound_report,
     teacher_report,
     train,
@@ -21,35 +20,46 @@ REPORTS = {
 }
 
 
-def steps(config, workdir, waiting=None):
+def steps(config, workdir, clock=None):
     """Trains and logs; goes on where an earlier run in the folder was left.
 
     Args:
       config: a `ConfigDict`, see `configs/`.
       workdir: the folder of the run.
-      waiting: `progress.Waiting`, measures how long is waited for data.
+      clock: `timing.Clock` to be told where the time goes.
 
     Returns:
       A generator of (step, values) as `train.train` is, each written down before it is
-      given. Closed, it saves.
+      given, by the first of several processes. Closed, it saves.
 
     Raises:
       See `train.train`, and the `data` and `make` of the job.
     """
     job = TASKS[config.task]
     data = job.data(config)
-    watch = (waiting or progress.Waiting()).watch
-    data = data._replace(train=watch(data.train))
-    made = train.train(config, job.make(config), data, workdir)
-    writer = metrics.Writer(workdir, job.rate_hz(config), config.log_every)
-    return _written(made, writer)
+    # Each has read its recordings, which may take one much longer than another.
+    checkpoints.meet("the recordings are read")
+    processes.agree("settings", config.to_dict())
+    made = train.train(config, job.make(config), data, workdir, clock)
+    return _written(
+        made, metrics.Writer(workdir, job.rate_hz(config), config.log_every)
+    )
 
 
 def _written(made, writer):
-    with contextlib.closing(made), writer:
-        for step, values in made:
-            writer.write(step, values)
-            yield step, values
+    with writer:
+        try:
+            for step, values in made:
+                if processes.first():
+                    writer.write(step, values)
+                yield step, values
+        except GeneratorExit:
+            made.close()
+            raise
+        except BaseException as error:
+            # What was thrown in at the yield is for training to see.
+            made.throw(error)
+            raise
 
 
 def report(config, workdir):

@@ -3,9 +3,16 @@
 import contextlib
 import logging
 import sys
-import time
 
 from tqdm import tqdm
+
+_quiet = False
+
+
+def show(whether):
+    """Says whether bars are seen: of several processes one shows them."""
+    global _quiet
+    _quiet = not whether
 
 
 def bar(items, title, total=None, unit="it"):
@@ -29,6 +36,7 @@ def bar(items, title, total=None, unit="it"):
         mininterval=seconds,
         maxinterval=max(10.0, seconds),
         dynamic_ncols=True,
+        disable=_quiet,
     )
 
 
@@ -49,52 +57,14 @@ class _Above(logging.Handler):
 
 
 @contextlib.contextmanager
-def told():
-    """Shows what the package logs for the time of the block."""
+def told(least=logging.INFO):
+    """Shows what the package logs, from that level on, for the time of the block."""
     log, handler = logging.getLogger("distill_jax"), _Above()
     level = log.level
-    log.setLevel(logging.INFO)
+    log.setLevel(least)
     log.addHandler(handler)
     try:
         yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
-
-
-class Waiting:
-    """How much of the time since it was made a loop waits for its data."""
-
-    def __init__(self):
-        """Time runs from here."""
-        self._begun, self._waited = time.perf_counter(), 0.0
-
-    def watch(self, start_at):
-        """Measures an iterator.
-
-        Args:
-          start_at: (step) -> iterator, which is closed with the result.
-
-        Returns:
-          The same function.
-        """
-
-        def watched(step):
-            batches = start_at(step)
-            try:
-                while True:
-                    asked = time.perf_counter()
-                    batch = next(batches, None)
-                    self._waited += time.perf_counter() - asked
-                    if batch is None:
-                        return
-                    yield batch
-            finally:
-                batches.close()
-
-        return watched
-
-    @property
-    def share(self):
-        """Of the time so far, from 0 to 1."""
-        return self._waited / (time.perf_counter() - self._begun)

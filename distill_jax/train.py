@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax import checkpoints, metrics, optimizer, sharding
+from distill_jax import checkpoints, metrics, optimizer, sharding, timing
 from distill_jax import workdir as folders
 from distill_jax.step import make_eval, make_preview, make_step
 from distill_jax.task import TrainState
@@ -28,6 +28,10 @@ RUN_AHEAD = 2
 
 class NonFiniteError(RuntimeError):
     """Too many updates in a row were not finite."""
+
+
+# What ends all processes at the same step.
+SHARED = (GeneratorExit, NonFiniteError)
 
 
 class Programs(NamedTuple):
@@ -58,19 +62,21 @@ def cache_compilations(folder):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
-def train(config, task, data, workdir):
+def train(config, task, data, workdir, clock=None):
     """Trains a job and resumes it; stops where it is closed, with the state saved.
 
     What ends it early, `close()`, an exception thrown into it, an error in the data or
     an interrupt, saves the newest good state first. The steps in flight at that moment
-    (2 at most) are saved but were not yielded.
+    (2 at most) are saved but were not yielded. Several processes all run this; they
+    save only where it is closed at the same step on all, or none of them goes on.
 
     Args:
-      config: a `ConfigDict`; see `configs/`. `batch` is the number of examples over
-        all devices.
+      config: a `ConfigDict`; see `configs/`. `batch` is the number of examples of an
+        update, over all devices and over the `accumulate` parts it is learnt in.
       task: the `Task`.
       data: the `Data`.
       workdir: folder of the run; resumed if it has checkpoints.
+      clock: `timing.Clock` to be told where the time goes.
 
     Yields:
       (step, metrics) after each update, counted from 1. Metrics are floats: the
@@ -86,7 +92,9 @@ def train(config, task, data, workdir):
     """
     with checkpoints.Store(workdir, config.keep) as store:
         done = store.latest()
-        folders.keep_config(workdir, config.to_dict(), resuming=done is not None)
+        folders.keep_config(
+            workdir, config.to_dict(), done is not None, jax.process_index() == 0
+        )
         if done is not None and done >= config.steps:
             log.warning(
                 "%s is complete: %d of %d steps are done; raise config.steps to go on",
@@ -95,8 +103,13 @@ def train(config, task, data, workdir):
                 config.steps,
             )
             return
-        programs, state = prepare(config, task, sharding.mesh(config.fsdp), store)
-        yield from _steps(config, programs, data, store, state)
+        clock = clock or timing.Clock()
+        with clock.spent("start"):
+            mesh = sharding.mesh(config.fsdp)
+            programs, state = prepare(config, task, mesh, store)
+        yield from _steps(config, programs, data, (store, clock), state)
+        with clock.spent("saving"):
+            store.wait()
 
 
 def prepare(config, task, mesh, store=None):
@@ -110,14 +123,16 @@ def prepare(config, task, mesh, store=None):
 
     Returns:
       Programs, TrainState.
+
+    Raises:
+      ValueError: the devices cannot share the batch; see also the task's `load`.
     """
+    sharding.check_batch(mesh, config.batch, config.accumulate)
     rng = jax.random.key(config.seed)
     born = sharding.shard(mesh, jax.eval_shape(task.init, rng))
     params, state = jax.jit(task.init, out_shardings=born)(rng)
     params, frozen = task.load(params)
-    params, frozen = jax.device_put(
-        (params, frozen), sharding.shard(mesh, (params, frozen))
-    )
+    params, frozen = sharding.spread(mesh, (params, frozen))
 
     def begin(params, state):
         zero = jnp.zeros((), jnp.int32)
@@ -137,8 +152,8 @@ def prepare(config, task, mesh, store=None):
     )
     programs = Programs(
         make_step(config, task, shardings),
-        make_eval(config, task),
-        make_preview(config, task),
+        make_eval(config, task, shardings),
+        make_preview(config, task, shardings),
         frozen,
         lambda batch: sharding.place(mesh, batch),
     )
@@ -150,35 +165,49 @@ def prepare(config, task, mesh, store=None):
     return programs, restored
 
 
-def _steps(config, programs, data, store, state):
+def _steps(config, programs, data, tools, state):
     """Updates, evaluates, saves and yields until the last step."""
+    store, clock = tools
     first, last = int(state.step) + 1, config.steps
     pending, loss = deque(), None
     batches = data.train(first - 1)
     try:
         for step in range(first, last + 1):
-            batch = programs.place(next(batches))
+            with clock.spent("input"):
+                batch = programs.place(next(batches))
             loss = None
-            with _undisturbed():
+            with clock.spent("compute"), clock.step(step), _undisturbed():
                 state, values = programs.step(state, programs.frozen, batch)
             pending.append((step, values))
-            extra = _look(config, programs, data, (step, state))
+            clock.stepped(step, values)
+            with clock.spent("evaluation"):
+                extra = _look(config, programs, data, (step, state))
             loss = extra.get("valid/loss")
             saving = _due(step, config.save_every, last)
             # All is reported before it is saved: a process killed in between does
             # these steps again, and the records of a resumed run have no gap.
             while len(pending) > (0 if extra or saving else RUN_AHEAD):
                 number, values = pending.popleft()
-                values = {k: _plain(v) for k, v in jax.device_get(values).items()}
+                with clock.spent("compute"):
+                    values = {k: _plain(v) for k, v in jax.device_get(values).items()}
                 _check(number, values, config)
                 yield number, values | (extra if number == step else {})
             if saving:
-                store.save(state, loss)
+                with clock.spent("saving"):
+                    store.save(state, loss)
     except checkpoints.CheckpointError:
+        if jax.process_count() > 1:
+            store.abandon()
         raise  # Nothing can be written now; trying again would hide why.
-    except BaseException:
-        _save_good(store, state, loss)
+    except BaseException as error:
+        # One process cannot save alone, and no other knows of its error.
+        if jax.process_count() == 1 or isinstance(error, SHARED):
+            _save_good(store, state, loss)
+        else:
+            store.abandon()
         raise
+    finally:
+        clock.close()
 
 
 @contextlib.contextmanager
@@ -257,5 +286,5 @@ def _save_good(store, state, loss):
             "stopped inside a step: its state is gone, the last checkpoint is step %s",
             store.latest(),
         )
-    elif state.step > 0:
+    elif int(state.step) > 0:
         store.save(state, loss)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import uuid
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -11,7 +12,8 @@ SETTINGS = "settings.json"
 
 # Settings that may change between two starts of one run: they say how long, how
 # often and on what it runs, not what is learnt at a step. `steps` bends the rest of
-# the learning-rate curve; to train longer is worth it.
+# the learning-rate curve; to train longer is worth it. `accumulate` follows the memory
+# of the machine; batch normalisation sees it, see `step.accumulated`.
 RESUMABLE = (
     "steps",
     "log_every",
@@ -20,6 +22,7 @@ RESUMABLE = (
     "preview_every",
     "keep",
     "fsdp",
+    "accumulate",
     "max_skipped",
     "workers",
     "data.workers",
@@ -38,7 +41,8 @@ def write_json(path, values):
       values: what `json` can write.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
+    # Several processes may write the same file.
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
     with partial.open("w", encoding="utf-8") as file:
         json.dump(values, file, indent=2)
         file.write("\n")
@@ -62,7 +66,7 @@ def read_config(workdir):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def keep_config(workdir, config, resuming):
+def keep_config(workdir, config, resuming, writes=True):
     """Writes `config.json` at the start of a run; holds a resumed run to it.
 
     Args:
@@ -70,6 +74,7 @@ def keep_config(workdir, config, resuming):
       config: the settings as (nested) dictionaries of plain values.
       resuming: whether there is a checkpoint to go on from; without one nothing
         was learnt yet and the new settings simply hold.
+      writes: False compares only: one of several processes writes.
 
     Raises:
       ConfigChangedError: a setting outside RESUMABLE differs.
@@ -90,7 +95,8 @@ def keep_config(workdir, config, resuming):
                 workdir,
                 ", ".join(_lines(changes)),
             )
-    write_json(workdir / "config.json", config)
+    if writes:
+        write_json(workdir / "config.json", config)
 
 
 def keep_settings(out, settings, what):

@@ -16,7 +16,9 @@ MOST_LINES_OF_FUNCTION = 80
 # cycle will do (Python itself refuses the cycle).
 FLOORS = [
     ("task", "progress", "folders", "workdir", "settings", "detection"),
+    ("claims", "latecomers", "watchdog"),
     ("audio", "weights", "losses", "metrics", "sharding", "optimizer", "integrity"),
+    ("processes", "timing"),
     ("distillation",),
     ("report", "checkpoints", "step", "streaming"),
     ("classifier",),
@@ -47,10 +49,10 @@ HOME = {
     "grain": {"data.stream"},
     "librosa": {"audio.descriptors"},
     "matplotlib": {"report.plots"},
-    "ml_collections": {"main", "checkpoints"},
+    "ml_collections": {"main", "checkpoints.reading"},
     "onnx": {"export.onnx_file"},
     "onnxruntime": {"export.runtimes"},
-    "orbax": {"checkpoints"},
+    "orbax": {"checkpoints.reading", "checkpoints.store"},
     "pyroomacoustics": {"audio.rooms"},
     "scipy": {
         "data.sounds",

@@ -130,3 +130,50 @@ def test_extract_to_shards_goes_on_after_kill_9(job, call):
     assert status == 0 and f"{done} of 30 files are done already" in said
     assert len(names_in(out)) == 30 == len(set(names_in(out)))
     assert len(json.loads((out / "index.json").read_text())) == 30
+
+
+WORKER = """
+import sys
+from distill_jax import cli
+from distill_jax.cli import encoders
+encoders.PARTS, encoders.SMALLEST_PART = 30, 3
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kept", ["files", "shards"])
+def test_extract_is_shared_by_processes_of_which_one_is_killed(job, kept, one_device):
+    command, out = job
+    words = [sys.executable, "-c", WORKER, *map(str, command[:-1]), kept]
+    words += ["--batch-seconds", "0.4"]
+    cache = {"XDG_CACHE_HOME": str(out.parent / "cache")}
+
+    def worker(number):
+        asked = [*words, "--report", str(out.parent / f"{number}.json")]
+        return subprocess.Popen(asked, env=one_device | cache)
+
+    running = [worker(number) for number in range(2)]
+    while len(list(out.rglob("*.safetensors"))) < 3:
+        time.sleep(0.01)
+    running[0].kill()
+    running[0].wait()
+    running.append(worker(2))
+    assert [job.wait(600) for job in running[1:]] == [0, 0]
+    index = json.loads((out / "index.json").read_text())
+    assert len(index) == 30
+    assert len({tuple(place.values()) for place in index.values()}) == 30
+    if kept == "shards":
+        assert names_in(out) == sorted(f"{number}.wav" for number in range(30))
+    written = [
+        json.loads((out.parent / f"{number}.json").read_text())["written"]
+        for number in (1, 2)
+    ]
+    # The one that was killed may have done a few; nothing was done twice.
+    assert 20 <= sum(written) <= 30
+    assert not list(out.glob(".*.claim"))
+    encoder = semantic.load(command[3], 1)
+    for source in index:
+        (expected_td,) = semantic.encode(encoder, [files.read(source, 16_000)])
+        np.testing.assert_allclose(semantic.find(out, source), expected_td, atol=2e-5)

@@ -158,24 +158,6 @@ def test_only_trainable_parameters_move(tmp_path):
         assert not same["head"]["kernel"] and not same["hidden"]["bias"]
 
 
-@pytest.mark.parametrize("fsdp", [1, 4])
-def test_eight_devices_equal_one(fsdp):
-    config = tiny_job.config()
-    task = tiny_job.make(config)
-    results = []
-    for mesh in (sharding.mesh(1, jax.devices()[:1]), sharding.mesh(fsdp)):
-        programs, state = train.prepare(config, task, mesh)
-        batches = tiny_job.data(config).train(0)
-        for _ in range(10):
-            batch = programs.place(next(batches))
-            state, metrics = programs.step(state, programs.frozen, batch)
-            jax.block_until_ready(state)
-        results.append(jax.device_get((metrics, state)))
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), *results
-    )
-
-
 def test_half_precision_keeps_full_precision_parameters(tmp_path):
     yielded = list(tiny_job.start(tmp_path, dtype="bfloat16"))
     assert yielded[-1][1]["loss"] < yielded[0][1]["loss"]

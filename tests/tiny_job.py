@@ -56,6 +56,7 @@ def config(**changes):
         "save_every": 8,
         "keep": 2,
         "fsdp": 1,
+        "accumulate": 1,
         "max_skipped": 10,
         "model": {"width": 16},
     }

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax.audio import draws, motion
+from distill_jax.audio import draws, motion, transforms
 
 
 class Settings(NamedTuple):
@@ -227,8 +227,8 @@ def _in_room(audio_bs, drawn, room_nk, settings):
     number_b = (drawn.room_b * room_nk.shape[0]).astype(jnp.int32)
 
     def reverberate(audio_bs, number_b):
-        spectrum_bk = jnp.fft.rfft(audio_bs, size) * room_nk[number_b]
-        return jnp.fft.irfft(spectrum_bk, size)[:, :samples]
+        spectrum_bk = transforms.rfft(audio_bs, size) * room_nk[number_b]
+        return transforms.irfft(spectrum_bk, size)[:, :samples]
 
     on_b = drawn.room_on_b < settings.room_probability
     return draws.where_drawn(on_b, reverberate, audio_bs, number_b)

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distill_jax.audio import transforms
+
 # arctan(x) / x in powers of x^2, within 2e-8: Abramowitz & Stegun 1964, eq. 4.4.49.
 ARCTANGENT = (
     0.0028662257,
@@ -98,7 +100,7 @@ def stft(audio_bs, n_fft=2048, hop=512, pad="constant"):
 def analyse(padded_bs, n_fft, hop):
     """`stft` of audio that has half a frame before it and after it already."""
     frame_bts = frame(padded_bs, n_fft, hop)
-    return jnp.fft.rfft(frame_bts * hann(n_fft)[None, None, :])
+    return transforms.rfft(frame_bts * hann(n_fft)[None, None, :])
 
 
 def _window_power(frame_count, n_fft, hop):
@@ -152,7 +154,7 @@ def synthesise(spectrum_btk, hop, samples):
     n_fft = 2 * (bins - 1)
     overlap = n_fft // hop
     pieces = frame_count + overlap - 1
-    frame_bts = jnp.fft.irfft(spectrum_btk) * hann(n_fft)[None, None, :]
+    frame_bts = transforms.irfft(spectrum_btk) * hann(n_fft)[None, None, :]
     piece_btrs = frame_bts.reshape(batch, frame_count, overlap, hop)
     # Slices of one padded array: XLA makes slow loops of a sum of padded ones.
     ends = (overlap - 1, overlap - 1)

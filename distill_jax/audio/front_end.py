@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax.audio import features, fourier, overlap
+from distill_jax.audio import features, fourier, overlap, transforms
 
 # Frames that a call of the program of `log_mel_in_turn` has room for.
 ROOM = 64
@@ -124,7 +124,7 @@ def log_mel(audio_bs, front):
 def _log_mel(audio_bs, front):
     frame_bts = fourier.frame(audio_bs.astype(jnp.float32), front.window, front.hop)
     windowed_bts = frame_bts * fourier.hann(front.window)[None, None, :]
-    power_btk = fourier.power(jnp.fft.rfft(windowed_bts, front.n_fft))
+    power_btk = fourier.power(transforms.rfft(windowed_bts, front.n_fft))
     power_btf = features.to_mel(power_btk, front.mel)
     return front.scale * (jnp.log(power_btf + np.float32(front.floor)) + front.shift)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill_jax.audio import features, fourier, preprocessor
+from distill_jax.audio import features, fourier, preprocessor, transforms
 
 FRAME, HOP, N_FFT = 400, 160, 512  # samples: 25 ms, 10 ms, the next power of two
 PRE_EMPHASIS = 0.97
@@ -234,7 +234,7 @@ def _log_mel_float32(audio_bs, bank):
     emphasised_bts = frame_bts - PRE_EMPHASIS * before_bts
     window_s = window().astype(np.float32)
     power_btk = fourier.power(
-        jnp.fft.rfft(emphasised_bts * window_s[None, None], N_FFT)
+        transforms.rfft(emphasised_bts * window_s[None, None], N_FFT)
     )
     mel_btf = jnp.matmul(
         power_btk, filters(bank).astype(np.float32), precision=jax.lax.Precision.HIGHEST

@@ -1,11 +1,16 @@
 """What the verbs on speech encoders do."""
 
+import hashlib
 import math
 import time
 
-from distill_jax import folders, progress, semantic, train, workdir
+from distill_jax import claims, folders, progress, semantic, train, workdir
 from distill_jax.cli.usage import UsageError, require, told
 from distill_jax.semantic import extraction, store
+
+# Files in a part of the work, which one process does at a time: small enough for many
+# processes and for little to be lost, large enough for full batches.
+PARTS, SMALLEST_PART, LARGEST_PART = 64, 64, 512
 
 
 def extract(options):
@@ -24,25 +29,58 @@ def extract(options):
         settings = store.settings(options, encoder)
         workdir.keep_settings(options.out, settings, "features")
         kept = store.STORES[options.store](options.out)
-    todo = [path for path, name in name_of.items() if kept.place(name) is None]
-    if len(todo) < len(name_of):
-        print(f"{len(name_of) - len(todo)} of {len(name_of)} files are done already")
-    skipped, frames = {}, 0
-    with told(OSError):
+    done = sum(kept.place(name) is not None for name in name_of.values())
+    if done:
+        print(f"{done} of {len(name_of)} files are done already")
+    skipped, written, frames = {}, 0, 0
+    with told(OSError, ValueError):
         try:
-            for path, feature_td in walk(encoder, todo, options, skipped, stats):
+            work = undone(options.out, kept, name_of), len(name_of) - done
+            for path, feature_td in walk(encoder, work, options, skipped, stats):
                 kept.put(name_of[path], feature_td)
-                frames += len(feature_td)
+                written, frames = written + 1, frames + len(feature_td)
         finally:
             # Also when it is interrupted.
             kept.flush()
             store.write_index(kept, name_of)
         print(options.out / store.INDEX)
         about = {"store": options.store, "stats": options.stats and str(options.stats)}
-        about |= {"done_before": len(name_of) - len(todo)}
-        about |= {"written": len(todo) - len(skipped), "frames": frames}
+        about |= {"done_before": done, "written": written, "frames": frames}
         report(options, encoder, skipped, begun, about)
     require(not skipped, "\n  ".join(["these were left out:", *skipped.values()]))
+
+
+def undone(out, kept, name_of):
+    """Sounds without features, some at a time, which no other process works at.
+
+    Args:
+      out: folder of the features.
+      kept: the store.
+      name_of: from `names`; the same in all processes.
+
+    Yields:
+      Lists of paths, until all sounds have features or were tried here. What was put
+      for a list is written before the next one.
+    """
+    paths = list(name_of)
+    size = min(max(len(paths) // PARTS, SMALLEST_PART), LARGEST_PART)
+    # Named by what is in them: processes that were given other sounds do no harm.
+    parts = {}
+    for first in range(0, len(paths), size):
+        part = paths[first : first + size]
+        listed = "\n".join(name_of[path] for path in part)
+        parts[hashlib.sha256(listed.encode()).hexdigest()[:16]] = part
+
+    def left(part):
+        return [path for path in parts[part] if kept.place(name_of[path]) is None]
+
+    def done(part):
+        kept.look()
+        return not left(part)
+
+    for part in claims.shared(out, parts, done):
+        yield left(part)
+        kept.flush()
 
 
 def stats(options):
@@ -56,7 +94,7 @@ def stats(options):
     sources = list(names(options))
     encoder = opened(options)
     skipped = {}
-    walked = walk(encoder, sources, options, skipped)
+    walked = walk(encoder, ([sources], len(sources)), options, skipped)
     with told(OSError, ValueError):
         tensors, frames = measured(walked, skipped)
         about = {"layer": options.layer, "frames": frames, "files": len(sources)}
@@ -81,12 +119,12 @@ def names(options):
         return store.names(options.files)
 
 
-def walk(encoder, paths, options, skipped, stats=None):
+def walk(encoder, work, options, skipped, stats=None):
     """Features of files as they go by on a progress bar.
 
     Args:
       encoder: `Encoder`.
-      paths: of sounds.
+      work: iterable of lists of paths, and how many paths there are at most.
       options: with `batch_seconds`.
       skipped: gets {path: what is wrong} of those that have no features.
       stats: `Stats` to normalise with.
@@ -94,16 +132,18 @@ def walk(encoder, paths, options, skipped, stats=None):
     Yields:
       A path and float32 [frames, width].
     """
-    samples, problems = semantic.lengths(paths, encoder.rate_hz)
-    skipped |= problems
-    groups = extraction.batches(samples, options.batch_seconds, encoder)
-    found = semantic.extract(encoder, groups, stats)
-    with progress.bar(found, "encoding", total=len(samples), unit="file") as bar:
-        for path, feature_td, problem in bar:
-            if problem is None:
-                yield path, feature_td
-            else:
-                skipped[path] = problem
+    parts, most = work
+    with progress.bar(None, "encoding", most, "file") as bar:
+        for paths in parts:
+            samples, problems = semantic.lengths(paths, encoder.rate_hz)
+            skipped |= problems
+            groups = extraction.batches(samples, options.batch_seconds, encoder)
+            for path, feature_td, problem in semantic.extract(encoder, groups, stats):
+                bar.update()
+                if problem is None:
+                    yield path, feature_td
+                else:
+                    skipped[path] = problem
 
 
 def report(options, encoder, skipped, begun, about):

@@ -11,7 +11,7 @@ from distill_jax.report.plots import (
     scatter,
     spectrograms,
 )
-from distill_jax.report.record import curves, figures, histograms, sides
+from distill_jax.report.record import curves, figures, histograms, sides, time
 from distill_jax.report.sureness import reliability
 
 __all__ = [
@@ -36,4 +36,5 @@ __all__ = [
     "scatter",
     "sides",
     "spectrograms",
+    "time",
 ]

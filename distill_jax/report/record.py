@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from distill_jax import metrics
+from distill_jax import metrics, timing
 from distill_jax import workdir as folders
 
 SIDES = {"train": "training", "valid": "held out"}
@@ -65,6 +65,12 @@ def sides(logged, name):
         for side, title in SIDES.items()
         if f"{side}/{name}" in logged
     }
+
+
+def time(workdir):
+    """What a run did with its time, as figures {"time_on_input": share, …}."""
+    shares = timing.shares(workdir)
+    return {f"time_on_{part}": share for part, share in shares.items()}
 
 
 def figures(path, values):

@@ -76,7 +76,8 @@ def load(folder, layer=LAYER, dtype="float32"):
             f"layer is {layer}, but {folder} has {module.count} layers; expected 0 "
             f"(what the first takes) to {module.count}"
         )
-    kind, mesh = config["model_type"], sharding.mesh()
+    # Every process encodes other sounds.
+    kind, mesh = config["model_type"], sharding.mesh(devices=jax.local_devices())
     options = weights.Options(dtype=dtype, shardings=sharding.replicated(mesh))
     variables, report = weights.load(
         folder, hf.MODELS[kind].checkpoint, template(config), options

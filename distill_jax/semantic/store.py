@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from distill_jax import weights, workdir
+from distill_jax import claims, weights, workdir
 from distill_jax.data import listing
 from distill_jax.weights import header, reading
 
 INDEX = "index.json"
-SHARD = "features-{:05d}.safetensors"
+SHARD = "features-{}.safetensors"
 FEATURES = "feature_td"
 MOST_BYTES = 256_000_000
 
@@ -47,12 +47,16 @@ class Files:
     def flush(self):
         """Does nothing: all is written."""
 
+    def look(self):
+        """Does nothing: it always looks at the files."""
+
 
 class Shards:
     """A folder of files that hold many sounds each.
 
     A file is written once it is full, whole or not at all, and what it holds is what
-    counts as done: a process that is killed loses the last, unwritten one.
+    counts as done: a process that is killed loses the last, unwritten one. It is named
+    after the sounds in it, so that several processes can write to the folder.
 
     Raises:
       ValueError: a file that is there is damaged.
@@ -60,10 +64,17 @@ class Shards:
 
     def __init__(self, out, most_bytes=MOST_BYTES):
         self.out, self.most_bytes = Path(out), most_bytes
-        self.waiting, self.size, self.file_of = {}, 0, {}
+        self.waiting, self.size = {}, 0
+        self.file_of, self._known = {}, set()
+        self.look()
+
+    def look(self):
+        """Reads what other processes have written meanwhile."""
         for path in sorted(self.out.glob("features-*.safetensors")):
-            names = header.read_file(path).tensors
-            self.file_of |= dict.fromkeys(names, path.name)
+            if path.name not in self._known:
+                names = header.read_file(path).tensors
+                self.file_of |= dict.fromkeys(names, path.name)
+                self._known.add(path.name)
 
     def place(self, name):
         """`Place` of a sound, None where it has none yet."""
@@ -80,10 +91,12 @@ class Shards:
     def flush(self):
         """Writes what waits."""
         if self.waiting:
-            file = SHARD.format(len(set(self.file_of.values())) + 1)
+            names = "\n".join(sorted(self.waiting))
+            file = SHARD.format(hashlib.sha256(names.encode()).hexdigest()[:16])
             self.out.mkdir(parents=True, exist_ok=True)
             weights.write(self.out / file, self.waiting)
             self.file_of |= dict.fromkeys(self.waiting, file)
+            self._known.add(file)
             self.waiting, self.size = {}, 0
 
 
@@ -136,11 +149,14 @@ def write_index(store, name_of):
       name_of: {path of a sound: its name in the store}.
     """
     path = store.out / INDEX
-    entries = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    for source, name in name_of.items():
-        if place := store.place(name):
-            entries[str(source)] = place._asdict()
-    workdir.write_json(path, dict(sorted(entries.items())))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.look()
+    with claims.alone(store.out, "index"):
+        entries = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        for source, name in name_of.items():
+            if place := store.place(name):
+                entries[str(source)] = place._asdict()
+        workdir.write_json(path, dict(sorted(entries.items())))
 
 
 def find(out, source):

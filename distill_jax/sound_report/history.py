@@ -24,7 +24,7 @@ TITLES = {
 def training(job):
     """The curves of the training, and its circumstances."""
     logged = report.curves(job.workdir)
-    figures = circumstances(job)
+    figures = circumstances(job) | report.time(job.workdir)
     if "train/skipped" in logged:
         figures["skipped_updates"] = int(logged["train/skipped"][1][-1])
     names = [name for name in TITLES if f"valid/{name}" in logged]

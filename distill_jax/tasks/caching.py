@@ -183,7 +183,8 @@ def asker(config, teaching, bank, views):
       views: `labelled.Examples` and `labelled.Views`.
     """
     (found, taught), (examples, fixed) = teaching, views
-    mesh, settings = sharding.mesh(), words.varied(config)
+    # Each process asks about other views, on its own devices.
+    mesh, settings = sharding.mesh(devices=jax.local_devices()), words.varied(config)
     count = fixed.seed_nk.shape[1]
     frozen = jax.device_put(
         ([teacher.variables for teacher in found], bank), sharding.replicated(mesh)

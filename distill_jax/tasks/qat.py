@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from distill_jax import checkpoints
 from distill_jax.audio import front_end
+from distill_jax.data import stream
 from distill_jax.quant import Simulation, fold, ranges
 from distill_jax.tasks import caching, distill, networks, words
 from distill_jax.tasks.words import rate_hz
@@ -81,7 +82,8 @@ def calibrated(config, module, variables):
     """
     config = config.copy_and_resolve_references()
     noise, how = words.bank(config), (words.varied(config), networks.front(config))
-    batches = words.data(config).train(0)
+    # Whole batches, also in one of several processes: all measure the same.
+    batches = words.batches(config, words.sides(config), loading=stream.ALONE).train(0)
     try:
         heard = (_heard(next(batches), noise, how) for _ in range(CALIBRATION))
         return ranges.calibrated(module, variables, heard)

@@ -83,9 +83,16 @@ def sides(config, splits=("train",)):
     return {"train": train, "valid": valid}
 
 
-def batches(config, sides, fixed=None):
-    """`Data` of what `sides` gave; `fixed` are the `labelled.Views` to show, if any."""
-    loading = stream.Loading(
+def batches(config, sides, fixed=None, loading=None):
+    """`Data` of what `sides` gave.
+
+    Args:
+      config: as for `corpus`.
+      sides: from `sides`.
+      fixed: the `labelled.Views` to show, if any.
+      loading: `stream.Loading`; None gives this process its share of every batch.
+    """
+    loading = loading or stream.Loading(
         workers=config.data.workers,
         process=jax.process_index(),
         processes=jax.process_count(),

@@ -22,7 +22,7 @@ def training(job, calibrated):
             "they are, and judged with averaged parameters: they may do better."
         )
         parts = [report.Image("curves.png", caption)]
-    figures = circumstances(job)
+    figures = circumstances(job) | report.time(job.workdir)
     rows = [[name.replace("_", " "), value] for name, value in figures.items()]
     parts.append(report.Table(["", ""], rows))
     return {"run": figures}, report.Section("The training", parts)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distill_jax import folders, progress, workdir
+from distill_jax import claims, folders, progress, workdir
 
 PART = 2048  # rows of a file, a row being a view of a clip
 
@@ -44,6 +44,9 @@ class Store:
     def fill(self, answer, parts):
         """Writes parts, one after the other; what was written before stays.
 
+        Several processes may do it at once, each writing other parts; all come back
+        when everything is there.
+
         Args:
           answer: (int64 [n], rows) -> {field: array}, [n, …] each.
           parts: numbers of those to write.
@@ -53,7 +56,7 @@ class Store:
         """
         todo = sum(len(self.rows_of(part)) for part in parts)
         with progress.bar(None, "asking the teachers", todo, "view") as bar:
-            for part in parts:
+            for part in claims.shared(self.folder, parts, self._whole):
                 row_n = np.array(self.rows_of(part))
                 said = np.zeros(len(row_n), self.dtype)
                 for name, value_n in answer(row_n, bar).items():

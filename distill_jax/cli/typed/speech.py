@@ -12,7 +12,9 @@ class Extract(NamedTuple):
     """Writes a hidden layer of a speech encoder for every sound file.
 
     The model is a folder as transformers saves it: Wav2Vec2-BERT, Wav2Vec2, HuBERT or
-    WavLM. Example: distill-jax extract speech/ --model w2v-bert-2.0/ --out features
+    WavLM. Start it as often as there are machines or GPUs that see the same folders,
+    with the same options: they share the work and go on where one died.
+    Example: distill-jax extract speech/ --model w2v-bert-2.0/ --out features
 
     Attributes:
       files: Sound files, and folders to search for them.

@@ -12,30 +12,30 @@ import logging
 import math
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from ml_collections import ConfigDict
 
 from distill_jax import integrity
-from distill_jax import workdir as folders
+from distill_jax.checkpoints.reading import (
+    CheckpointError,
+    directory_of,
+    none_good,
+    tell,
+)
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("distill_jax.checkpoints")
 
 # What Orbax and TensorStore raise where a file cannot be written.
 WRITE_ERRORS = (OSError, ValueError, RuntimeError)
 UNFINISHED = ".orbax-checkpoint-tmp"
-PARTS = ("params", "state", "ema")
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written, or none can be read."""
 
 
 class Store:
     """The checkpoints of one run, open for writing; a context manager.
+
+    Of several processes all open it, save and restore together, from one folder that
+    all of them see.
 
     Opening it checks what is there. Damaged checkpoints are moved to
     `WORKDIR/damaged`, with a message, if there is a good one to go on from.
@@ -51,10 +51,11 @@ class Store:
         Raises:
           CheckpointError: there are checkpoints and all are damaged.
         """
-        self.directory = _directory(workdir)
+        self.directory = directory_of(workdir)
         self.directory.mkdir(parents=True, exist_ok=True)
         _set_damaged_aside(self.directory)
-        self._writing = None
+        meet("the checkpoints are checked")
+        self._writing, self._abandoned = None, False
         # Orbax works in a thread of its own, where Ctrl-C cannot cut it in half.
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._manager = ocp.CheckpointManager(
@@ -66,8 +67,15 @@ class Store:
 
     def __exit__(self, *_):
         """Waits for the last write and lets go of the folder."""
+        if self._abandoned:
+            self._thread.shutdown(wait=False)
+            return
         with self._thread:
             self._do(self._close)
+
+    def abandon(self):
+        """Lets `__exit__` wait for nothing: the other processes do not take part."""
+        self._abandoned = True
 
     def latest(self):
         """Newest step that is saved, or None."""
@@ -164,42 +172,18 @@ class Store:
         )
 
 
-def read(workdir, which="best"):
-    """What a run has learnt, without knowing its optimizer or its devices.
+def meet(what, seconds=1800):
+    """Waits until all processes are here, at most so long; one alone goes on.
+
+    Unlike the collectives of a step it may be long between the first and the last.
 
     Args:
-      workdir: folder of the run.
-      which: "best" for the smallest evaluation loss (the latest where none was
-        evaluated), "latest", or a step.
-
-    Returns:
-      {"step": int, "params": tree, "state": tree, "ema": tree}, the trees nested
-      dictionaries of numpy arrays; `ema`, the moving average of `params`, is what to
-      use. If the best or the latest is damaged it is the one after it in that order,
-      and a message says so.
-
-    Raises:
-      FileNotFoundError: there is none.
-      CheckpointError: none is good.
+      what: where they meet, a few words; once in the life of a process.
+      seconds: after which an error ends the wait.
     """
-    directory = _directory(workdir)
-    problems = {}
-    for step in _candidates(directory, which):
-        folder = directory / str(step)
-        problems[step] = integrity.problem(folder)
-        if problems[step] is None:
-            _tell(problems, folder)
-            return {"step": step, **_arrays(folder)}
-    raise _none_good(directory, which, problems)
-
-
-def read_config(workdir):
-    """Settings of a run, as a `ConfigDict`.
-
-    Raises:
-      FileNotFoundError: the folder holds no run.
-    """
-    return ConfigDict(folders.read_config(workdir))
+    ocp.multihost.sync_global_processes(
+        what, timeout=seconds, processes=set(range(jax.process_count()))
+    )
 
 
 def _options(keep, on_written):
@@ -213,17 +197,14 @@ def _options(keep, on_written):
         preservation_policy=policies.AnyPreservationPolicy(
             [policies.LatestN(keep), best]
         ),
+        # The policy taken otherwise also asks for preemption, by itself.
+        save_decision_policy=policies.FixedIntervalPolicy(1),
         # Without best_fn Orbax does not write the metrics down.
         best_fn=loss,
         best_mode="min",
         cleanup_tmp_directories=True,
         async_options=ocp.AsyncOptions(post_finalization_callback=on_written),
     )
-
-
-def _directory(workdir):
-    # Orbax insists on an absolute path.
-    return Path(workdir).resolve() / "checkpoints"
 
 
 def _set_damaged_aside(directory):
@@ -239,55 +220,18 @@ def _set_damaged_aside(directory):
     if not problems:
         return
     if None not in problems.values():
-        raise _none_good(directory, "latest", problems)
+        raise none_good(directory, "latest", problems)
     newest = max(step for step, problem in problems.items() if problem is None)
-    _tell(problems, directory / str(newest))
+    # All have looked; now one of them moves.
+    meet("damaged checkpoints are found")
+    if jax.process_index():
+        return
+    tell(problems, directory / str(newest))
     for step in (step for step, problem in problems.items() if problem):
         aside = directory.with_name("damaged") / f"{step}"
         aside.parent.mkdir(exist_ok=True)
         shutil.rmtree(aside, ignore_errors=True)
         (directory / str(step)).rename(aside)
-
-
-def _candidates(directory, which):
-    """Steps in the order in which they are tried."""
-    steps = integrity.steps(directory)[::-1]
-    if which == "latest":
-        return steps
-    if which == "best":
-        return sorted(steps, key=lambda step: integrity.loss(directory / str(step)))
-    return [step for step in steps if step == which]
-
-
-def _arrays(folder):
-    """Parameters, state and average of a checkpoint as numpy arrays."""
-    # The handler and not a Checkpointer, which misses a file of its own and says so.
-    handler, path = ocp.PyTreeCheckpointHandler(), folder / "state"
-    saved = handler.metadata(path).tree
-    item = {name: saved[name] for name in PARTS if name in saved}
-    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
-    args = ocp.args.PyTreeRestore(item, restore_args=as_numpy, partial_restore=True)
-    return {name: {} for name in PARTS} | handler.restore(path, args=args)
-
-
-def _tell(problems, good):
-    for step, problem in problems.items():
-        if problem is not None:
-            log.warning("checkpoint %s is damaged: %s; using %s", step, problem, good)
-
-
-def _none_good(directory, which, problems):
-    if not problems:
-        saved = ", ".join(map(str, integrity.steps(directory))) or "none"
-        return FileNotFoundError(
-            f"no checkpoint {which!r} in {directory}; saved steps: {saved}; name one "
-            "of these, or train first"
-        )
-    found = "\n  ".join(f"step {step}: {problem}" for step, problem in problems.items())
-    return CheckpointError(
-        f"no checkpoint in {directory} can be used:\n  {found}\nbring back a copy of "
-        "one, or start over in a new --workdir"
-    )
 
 
 def _compare(expected, found, folder):

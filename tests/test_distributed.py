@@ -1,0 +1,115 @@
+"""The training command in two processes, beside one with as many devices."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_job
+import tiny_pod
+import tiny_vae
+import tiny_words
+
+from distill_jax import metrics
+
+ROOT = Path(__file__).parents[1]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+SECONDS = 800
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    with tiny_job.compiled_once(tmp_path_factory.getbasetemp() / "xla"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("distributed")
+
+
+def words(folder):
+    root = folder / "words"
+    root = root if root.is_dir() else tiny_words.recordings(root)
+    return "distill.py:none,tiny", {"data.root": root, "data.cache": folder / "cache"}
+
+
+def sounds(folder):
+    root = folder / "sounds"
+    root = root if root.is_dir() else tiny_vae.tones(root, 9)
+    changes = {"data.root": root, "data.cache": folder / "cache", "batch": 4}
+    changes |= {"spectrogram.rate_hz": 16_000, "spectrogram.n_fft": 512}
+    changes |= {"spectrogram.hop": 128, "spectrogram.mels": 64}
+    return "vae.py:tiny", changes | {"data.window_seconds": 0.5}
+
+
+def start(job, workdir, count, **changes):
+    """The command in so many processes, on two devices in all."""
+    name, settings = job
+    settings = settings | {"eval_every": 0, "preview_every": 0, "log_every": 1}
+    settings |= {"steps": 12, "save_every": 4} | changes
+
+    def command_of(coordinator, number):
+        command = [sys.executable, "-m", "distill_jax.main"]
+        command += [f"--config={ROOT}/configs/{name}", f"--workdir={workdir}"]
+        command += [f"--config.{key}={value}" for key, value in settings.items()]
+        if count > 1:
+            command += ["--distributed", f"--coordinator={coordinator}"]
+            command += [f"--processes={count}", f"--process={number}"]
+        return command
+
+    return tiny_pod.started(command_of, count, 2 // count, cwd=ROOT)
+
+
+def finish(running):
+    statuses, said = tiny_pod.ended(running, SECONDS)
+    assert statuses == [0] * len(running), said
+    return said
+
+
+def wait_for_step(workdir, running, step):
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and all(job.poll() is None for job in running):
+        if any(record["step"] >= step for record in metrics.read(workdir)):
+            return
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("job", [words, sounds])
+def test_two_processes_stopped_and_begun_again_learn_what_one_does(
+    job, folder, tmp_path
+):
+    job = job(folder)
+    one, two = tmp_path / "one", tmp_path / "two"
+    finish(start(job, one, 1))
+
+    running = start(job, two, 2, steps=100_000)
+    wait_for_step(two, running, 3)
+    running[1].send_signal(signal.SIGTERM)
+    statuses, said = tiny_pod.ended(running, SECONDS)
+    assert statuses == [143, 143], said
+    assert "all stop after step" in said[0]
+    saved = tiny_job.learnt(two)[0]
+    assert saved >= 3
+
+    running = start(job, one, 1, steps=saved + 4)
+    finish(running)
+    said = finish(start(job, two, 2, steps=saved + 4))
+    assert f"resuming from step {saved}" in said[0]
+    assert "time: " in said[0] and "% input" in said[0]
+    assert tiny_job.learnt(two)[0] == tiny_job.learnt(one)[0] == saved + 4
+
+
+def test_a_worker_that_hangs_is_told(folder, tmp_path):
+    running = start(words(folder), tmp_path, 2, steps=100_000)
+    wait_for_step(tmp_path, running, 3)
+    os.kill(running[1].pid, signal.SIGSTOP)
+    try:
+        statuses, said = tiny_pod.ended(running[:1], SECONDS)
+    finally:
+        running[1].kill()
+        running[1].communicate()
+    assert statuses[0] not in (0, 143)
+    assert "heartbeat" in said[0]
