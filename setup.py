@@ -54,7 +54,7 @@ TEST = [
 ]
 
 # The reference is read off what can be imported, extras included.
-DOCS = [*TTS, *EXPORT, "furo>=2025.12", "myst-parser>=5", "sphinx>=9"]
+DOCS = [*TTS, *EXPORT, *APP, "furo>=2025.12", "myst-parser>=5", "sphinx>=9"]
 
 HERE = Path(__file__).parent
 (VERSION,) = re.findall(

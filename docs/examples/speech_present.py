@@ -65,9 +65,9 @@ def get_config():
     config.seed, config.steps, config.batch = 0, 300, 32
     config.learning_rate, config.rate_scale, config.warmup_steps = 1e-2, (), 10
     config.weight_decay, config.clip_norm, config.ema_decay = 0.01, 1.0, 0.98
-    config.dtype, config.fsdp, config.max_skipped = "float32", 1, 10
+    config.dtype, config.fsdp, config.accumulate = "float32", 1, 1
     config.eval_every, config.save_every, config.keep = 50, 50, 2
-    config.preview_every = 0
+    config.preview_every, config.max_skipped = 0, 10
     return config
 
 
