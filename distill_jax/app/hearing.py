@@ -224,7 +224,7 @@ def timeline(all_heard, threshold):
         charts.Axis(LOWEST, HIGHEST, ticks),
     )
     title = f"score of “{all_heard[0].word}”"
-    return charts.chart(title, curves, axes, (float(odds(threshold)),), 940)
+    return charts.chart(title, curves, axes, (float(odds(threshold)),), 660)
 
 
 def odds(share):

@@ -117,9 +117,10 @@ def _timeline(heard, odds):
     lines = []
     for each in heard:
         times = hearing.triggers(each, threshold)
-        at = ", ".join(f"{time:.2f} s" for time in times) or "nowhere"
+        at = ", ".join(f"{time:.2f} s" for time in times)
+        said = f"“{each.word}” heard at {at}" if times else f"“{each.word}” not heard"
         highest = f"highest score {each.score_n.max(initial=0):.4g}"
-        lines.append(f"{each.name}: “{each.word}” heard at {at}; {highest}")
+        lines.append(f"{each.name}: {said}; {highest}")
     return hearing.timeline(heard, threshold) + charts.note("\n".join(lines))
 
 
