@@ -128,6 +128,15 @@ def test_a_file_that_is_too_long_is_not_decoded(tone):
         uploads.sound(None, 8000)
 
 
+def test_folders_with_sounds_are_known_whatever_their_kind(tmp_path, tone):
+    for number, name in enumerate(("a.flac", "b.MP3", "notes.txt")):
+        (tmp_path / "root" / str(number)).mkdir(parents=True)
+        (tmp_path / "root" / str(number) / name).write_bytes(b"")
+    wanted = uploads.has_sound, uploads.has_words
+    found = [places.folders(tmp_path, each) for each in wanted]
+    assert found == [["root/0", "root/1"], ["root"]]
+
+
 def test_damaged_archives_are_told(tmp_path):
     path = tmp_path / "x.zip"
     for content in (b"", b"PK\x03\x04 and nothing", os.urandom(100)):

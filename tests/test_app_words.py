@@ -9,7 +9,7 @@ import tiny_words
 
 from distill_jax import delivery, detection, export, quantised, report, streaming
 from distill_jax import wakeword as wakewords
-from distill_jax.app import hearing, networks, places, planning, progress, runs
+from distill_jax.app import hearing, places, planning, progress, runs
 from distill_jax.audio import files
 from distill_jax.wakeword import plan as plans
 
@@ -137,7 +137,7 @@ def test_a_run_and_its_file_hear_the_same_word(root):
     assert hearing.partner(root, "old/run/export/student.npz") == "old/run"
     audio_s = np.concatenate([np.zeros(RATE_HZ), tiny_wake_word.clip(1800, 3, 1.0)])
     heard = [
-        hearing.listen(networks.opened(root, name), audio_s.astype(np.float32))
+        hearing.listen(hearing.opened(root, name), audio_s.astype(np.float32))
         for name in hearing.choices(root)
     ]
     one, other = heard
@@ -148,9 +148,9 @@ def test_a_run_and_its_file_hear_the_same_word(root):
     picture = hearing.timeline(heard, 0.5)
     assert picture.count("<polyline") == 2 and 'class="mark"' in picture
     with pytest.raises(ValueError, match="no word 'loud'"):
-        networks.opened(root, "old/run", "loud")
+        hearing.opened(root, "old/run", "loud")
     with pytest.raises(places.OutsideError):
-        networks.opened(root, "../x")
+        hearing.opened(root, "../x")
     assert hearing.judged(root, "old/run") is None
 
 

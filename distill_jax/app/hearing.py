@@ -6,9 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distill_jax import detection, export, streaming, word_report
+from distill_jax import (
+    classifier,
+    detection,
+    export,
+    exported,
+    streaming,
+    word_report,
+)
 from distill_jax.app import charts, places, runs
 from distill_jax.audio import files
+from distill_jax.word_report import network
 
 # Scores are shown as log-odds: sure ones differ there.
 LOWEST, HIGHEST = -8.0, 12.0
@@ -48,13 +56,13 @@ class Judged(NamedTuple):
 
 def choices(root):
     """Runs and exported files that can listen, as names in the root."""
-    exported = [
+    written = [
         f"{name}/{path.name}"
         for name in places.folders(root, lambda folder: True)
         for path in sorted(places.inside(root, name).iterdir())
         if path.suffix in FORMATS and export.manifest_path(path).is_file()
     ]
-    return [*runs.trained(root, *TASKS), *exported]
+    return [*runs.trained(root, *TASKS), *written]
 
 
 def partner(root, name):
@@ -83,7 +91,7 @@ def judged(root, name):
     folder = path.parent if path.suffix in FORMATS else path
     places_of = [folder / "report"]
     if path.suffix in FORMATS:
-        places_of.insert(0, path.with_name(f"{path.name}.report"))
+        places_of.insert(0, exported.report_folder(path))
         places_of += [folder.parent / "report", folder.parent / "qat" / "report"]
     for each in places_of:
         file = each / word_report.FILE
@@ -149,11 +157,34 @@ def errors(root, found):
     return rows
 
 
+def opened(root, name, word=""):
+    """A run or an exported file, to listen with.
+
+    Args:
+      root: work directory.
+      name: of a folder or of an exported file in it.
+      word: to listen for; "" is what it was judged for, or the only one.
+
+    Returns:
+      (name, word, `streaming.Scorer`).
+
+    Raises:
+      OSError, ValueError: there is none, it is damaged or does not know the word.
+      checkpoints.CheckpointError: a run without a good checkpoint.
+      runtimes.MissingRuntimeError: what runs the file is not installed.
+    """
+    path = places.inside(root, name)
+    known = exported.load(path) if path.is_file() else network.load(path)
+    word = word or (known.chosen or {}).get("word", "")
+    number = classifier.chosen_word(known.labels, word)
+    return name, known.labels[number], classifier.scorer(known, number)
+
+
 def listen(known, audio_s, listening=None):
     """Scores of a sound.
 
     Args:
-      known: (name, word, `streaming.Scorer`).
+      known: what `opened` gives.
       audio_s: at its rate, [samples].
       listening: {"step_seconds", "smooth"} of a report; None takes the usual.
 
@@ -193,7 +224,7 @@ def timeline(all_heard, threshold):
         charts.Axis(LOWEST, HIGHEST, ticks),
     )
     title = f"score of “{all_heard[0].word}”"
-    return charts.chart(title, curves, axes, (float(odds(threshold)),), 940)
+    return charts.chart(title, curves, axes, (float(odds(threshold)),), 660)
 
 
 def odds(share):

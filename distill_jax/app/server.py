@@ -110,7 +110,13 @@ def serve(options):
     with contextlib.closing(training.Trainer()) as trainer:
         app = build(options, trainer)
         config = uvicorn.Config(
-            app, options.host, options.port, log_level="warning", access_log=False
+            app,
+            options.host,
+            options.port,
+            log_level="warning",
+            access_log=False,
+            # Pages keep connections open that never end by themselves.
+            timeout_graceful_shutdown=2,
         )
         listening = config.bind_socket()
         host = f"[{options.host}]" if ":" in options.host else options.host

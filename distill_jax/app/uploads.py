@@ -97,6 +97,17 @@ def sound(path, rate_hz, longest=LONGEST_SECONDS):
     return files.read(path, rate_hz)
 
 
+def has_sound(folder):
+    """Whether a sound file lies in a folder itself."""
+    return any(each.suffix.lower() in files.SUFFIXES for each in folder.iterdir())
+
+
+def has_words(folder):
+    """Whether a folder has two folders of sounds or more, as wake words need it."""
+    inner = [each for each in folder.iterdir() if each.is_dir()]
+    return sum(map(has_sound, inner[:50])) > 1
+
+
 def _folder(root, paths):
     """A folder that is named by the content."""
     seen = hashlib.sha256()

@@ -68,8 +68,9 @@ def main(arguments=None):
         Verb,
         prog="distill-jax",
         description="Plays a sound VAE; makes features of speech and speech of text; "
-        "makes and judges wake words; looks after checkpoints of PyTorch models. Sound "
-        "files tell in a tag how to make them. --version tells which this is, "
+        "makes and judges wake words; looks after checkpoints of PyTorch models; does "
+        "all of it in a browser. Sound files tell in a tag how to make them. --version "
+        "tells which this is, "
         "--tyro-print-completion bash (zsh, tcsh) what completes its arguments.",
         args=arguments,
     )

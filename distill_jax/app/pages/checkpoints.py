@@ -4,7 +4,7 @@ from html import escape
 
 import gradio as gr
 
-from distill_jax.app import charts, looking, places
+from distill_jax.app import charts, looking, places, uploads
 from distill_jax.app.pages import chooser, renewed, told
 
 TEXT = (
@@ -77,7 +77,4 @@ def _extract(desk, folder):
 
 
 def _sounds(desk):
-    def wanted(folder):
-        return any(each.suffix in (".wav", ".flac") for each in folder.iterdir())
-
-    return places.folders(desk.root, wanted)
+    return places.folders(desk.root, uploads.has_sound)

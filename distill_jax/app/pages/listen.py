@@ -4,7 +4,7 @@ from html import escape
 
 import gradio as gr
 
-from distill_jax.app import charts, hearing, networks, uploads
+from distill_jax.app import charts, hearing, uploads
 from distill_jax.app.pages import renewed, told
 
 TEXT = (
@@ -97,7 +97,7 @@ def _wire(desk, asked, shown, listen):
         listening = found and found.figures["listening"]
         made = []
         for each in filter(None, names):
-            known = networks.opened(desk.root, each, (word or "").strip())
+            known = hearing.opened(desk.root, each, (word or "").strip())
             audio_s = uploads.sound(sound, known[2].rate_hz)
             made.append(hearing.listen(known, audio_s, listening))
         return made, _timeline(made, odds)
@@ -117,9 +117,10 @@ def _timeline(heard, odds):
     lines = []
     for each in heard:
         times = hearing.triggers(each, threshold)
-        at = ", ".join(f"{time:.2f} s" for time in times) or "nowhere"
+        at = ", ".join(f"{time:.2f} s" for time in times)
+        said = f"“{each.word}” heard at {at}" if times else f"“{each.word}” not heard"
         highest = f"highest score {each.score_n.max(initial=0):.4g}"
-        lines.append(f"{each.name}: “{each.word}” heard at {at}; {highest}")
+        lines.append(f"{each.name}: {said}; {highest}")
     return hearing.timeline(heard, threshold) + charts.note("\n".join(lines))
 
 

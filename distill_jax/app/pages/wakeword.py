@@ -69,8 +69,9 @@ QUIET = {"show_progress": "hidden"}
 
 
 def _begun(desk, name):
-    """The name where its folder is there by now."""
-    return name if name in planning.known(desk.root) else None
+    """The name where its folder is there by now; asked again and again."""
+    there = name and planning.is_word(places.inside(desk.root, name))
+    return name if there else None
 
 
 def _fields(desk):
@@ -87,7 +88,7 @@ def _fields(desk):
     )
     folder = chooser(
         "Folder (or .csv, .jsonl) inside the work directory",
-        places.folders(desk.root, _has_words),
+        places.folders(desk.root, uploads.has_words),
         visible=False,
         elem_id="word-folder",
     )
@@ -186,9 +187,3 @@ def _form(desk, values):
         seed or 0,
         changes or "",
     )
-
-
-def _has_words(folder):
-    """Whether a folder holds two folders or more with wav files."""
-    inner = [each for each in folder.iterdir() if each.is_dir()]
-    return sum(any(each.glob("*.wav")) for each in inner[:50]) > 1
