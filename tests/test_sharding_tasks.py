@@ -169,4 +169,4 @@ def test_run_saved_on_eight_devices_goes_on_with_one_and_back(tmp_path, small):
     trained(8, 4, [one])
     trained(1, 1, others[:1])
     loss, state = trained(8, 1, others[1:])
-    assert_same((alone[0][:-1] + [loss], state, None), alone, config.learning_rate)
+    assert_same(([*alone[0][:-1], loss], state, None), alone, config.learning_rate)
