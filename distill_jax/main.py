@@ -168,8 +168,6 @@ def said():
     Of several processes the first tells all, the others what is wrong with them.
     """
     absl_logging.set_verbosity(absl_logging.WARNING)
-    # absl would show it once more.
-    logging.getLogger("distill_jax").propagate = False
     progress.show(processes.first())
     with progress.told(logging.INFO if processes.first() else logging.WARNING):
         yield

@@ -60,11 +60,13 @@ class _Above(logging.Handler):
 def told(least=logging.INFO):
     """Shows what the package logs, from that level on, for the time of the block."""
     log, handler = logging.getLogger("distill_jax"), _Above()
-    level = log.level
+    before = log.level, log.propagate
     log.setLevel(least)
+    log.propagate = False  # Some packages write what reaches the root once more.
     log.addHandler(handler)
     try:
         yield
     finally:
         log.removeHandler(handler)
-        log.setLevel(level)
+        log.setLevel(before[0])
+        log.propagate = before[1]
