@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import shutil
 import signal
@@ -14,18 +15,18 @@ import pytest
 import tiny_words
 from browsing import Page
 
-webdriver = pytest.importorskip("selenium.webdriver")
-pytest.importorskip("gradio")
-pytest.importorskip("ai_edge_litert")
-pytest.importorskip("onnx")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+CHROMIUM, DRIVER = "chromium", "chromedriver"
+PACKAGES = "selenium", "gradio", "ai_edge_litert", "onnx"
+MISSING = [
+    *(name for name in PACKAGES if importlib.util.find_spec(name) is None),
+    *(name for name in (CHROMIUM, DRIVER) if shutil.which(name) is None),
+]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on the path"
-    ),
+    pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)}"),
 ]
+ARROW_LEFT = "\ue012"  # As WebDriver has it.
 TABS = ["Wake word", "Listen", "Sound", "Checkpoints", "Runs"]
 QUICK = (
     *("student.steps=8", "student.batch=8", "student.log_every=2"),
@@ -69,15 +70,17 @@ def url(root, one_device):
 
 @pytest.fixture(scope="module")
 def page(url):
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
+    options.binary_location = shutil.which(CHROMIUM)
     options.add_argument("--headless=new")
     options.add_argument("--no-sandbox")
     options.add_argument("--disable-dev-shm-usage")
     options.add_argument("--disable-gpu")
     options.add_argument("--window-size=1280,1100")
     options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which(DRIVER)))
     try:
         driver.get(url)
         yield Page(driver, url)
@@ -202,7 +205,7 @@ def test_a_wake_word_is_made_stopped_and_listened_with(page, url, root):
     page.refused("only one job runs at a time")
     page.says(": done", "#progress", JOB_SECONDS)
     page.says("Made.", "#word-curves")
-    page.says("student: right", "#word-curves")
+    page.says("student: accuracy", "#word-curves")
     page.picture("word")
     assert "Wake word “High!”" in status(url, "/files/high/index.html")[1]
     listened(page, root)
@@ -226,6 +229,6 @@ def listened(page, root):
     page.says("high/student", "#timeline")
     before = page.text("#operation")
     slider = page.one("#threshold input[type=range]")
-    slider.send_keys(*[webdriver.Keys.ARROW_LEFT] * 30)
+    slider.send_keys(*[ARROW_LEFT] * 30)
     page.until(lambda: page.text("#operation") != before)
     page.picture("listen")

@@ -10,7 +10,7 @@ import numpy as np
 
 # Okabe & Ito 2008, distinct in every common kind of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 320, 210, 56, 34, 26, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 300, 200, 52, 34, 26, 12
 TICKS, MOST_POINTS = 5, 400
 
 

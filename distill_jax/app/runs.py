@@ -12,7 +12,7 @@ WORD = "wake word"
 # What is drawn of a run, where it was logged.
 CURVES = {
     "loss": "loss",
-    "accuracy": "right",
+    "accuracy": "accuracy",
     "magnitude": "magnitude",
     "soft": "loss of the teachers' answers",
     "agreement": "agrees with the teachers",

@@ -9,7 +9,7 @@ from distill_jax.app.pages import chooser, renewed, told
 SPOKEN, UPLOADED, THERE = "speech made of the text", "an upload", "a folder"
 STUDENTS = [
     ("depthwise, 8.5 thousand weights", "depthwise"),
-    ("small, depthwise and residual, 12 thousand", "small"),
+    ("small, with shortcuts, 12 thousand", "small"),
     ("standard, full convolutions, 60 thousand", "standard"),
 ]
 WORD_TEXT = (
@@ -34,7 +34,10 @@ def tab(desk, timer):
         with gr.Column(scale=3, min_width=420):
             with gr.Row(equal_height=True):
                 known = gr.Dropdown(
-                    planning.known(desk.root), label="Made or begun", scale=3
+                    planning.known(desk.root),
+                    label="Made or begun",
+                    scale=3,
+                    elem_id="word-known",
                 )
                 again = gr.Button("Go on", scale=1, elem_id="word-resume")
             curves = gr.HTML(progress.word(desk.root, None), elem_id="word-curves")

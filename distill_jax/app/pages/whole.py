@@ -23,7 +23,10 @@ def page(desk):
       desk: `Desk`.
     """
     with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(3600, KEPT_SECONDS)
+        title=TITLE,
+        fill_width=True,
+        analytics_enabled=False,
+        delete_cache=(3600, KEPT_SECONDS),
     ) as blocks:
         gr.Markdown(f"# {TITLE}\nWork directory: `{desk.root}`", elem_id="head")
         with gr.Row(equal_height=True, elem_id="job"):
