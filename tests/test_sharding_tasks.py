@@ -70,17 +70,19 @@ def gathered(step):
         yield math.prod(map(int, dims.split(",")))
 
 
-def assert_same(found, wanted, rate):
+def assert_same(found, wanted, rate, smooth=True):
     """Parameters are alike, but for those that Adam moves by rounding noise alone.
 
     A bias before a normalisation has no gradient; what is computed instead of 0 is
-    divided by its own size, and moves the bias by up to a learning rate.
+    divided by its own size, and moves the bias by up to a learning rate. What is not
+    smooth, as rounding to integers, jumps where another order of summing crosses an
+    edge: there gradients are not compared.
     """
     (losses, state, _), (wanted_losses, wanted_state, _) = found, wanted
     np.testing.assert_allclose(losses, wanted_losses, rtol=0, atol=1e-6)
     moments, wanted_moments = state.opt_state, wanted_state.opt_state
     squares = jax.tree.leaves(wanted_moments.square)
-    loudest, compared = max(float(square.max()) for square in squares), 0
+    loudest, compared, apart = max(float(square.max()) for square in squares), 0, 0
     for one, other, square in zip(
         jax.tree.leaves(state.params),
         jax.tree.leaves(wanted_state.params),
@@ -89,9 +91,13 @@ def assert_same(found, wanted, rate):
     ):
         np.testing.assert_allclose(one, other, rtol=0, atol=2 * STEPS * rate)
         moved = square > 1e-7 * loudest
-        np.testing.assert_allclose(one[moved], other[moved], rtol=0, atol=1e-5)
+        apart += np.sum(np.abs(one[moved] - other[moved]) > 1e-5)
         compared += np.sum(moved)
     assert compared > 0.4 * sum(square.size for square in squares)
+    # Where the first gradient happened to be near 0 noise was magnified all the same.
+    assert apart <= 1e-4 * compared
+    if not smooth:
+        return
     # The gradients of all of them, also of those.
     near = partial(np.testing.assert_allclose, rtol=0, atol=1e-5 * loudest**0.5)
     jax.tree.map(near, moments.mean, wanted_moments.mean)
@@ -110,7 +116,7 @@ def test_every_job_learns_the_same_on_any_devices(make, folder):
     alone = learnt(config, task, batches, (1, 1))
     for layout in ((2, 1), (4, 2), (8, 8)):
         found = learnt(config, task, batches, layout)
-        assert_same(found, alone, config.learning_rate)
+        assert_same(found, alone, config.learning_rate, config.task != "qat")
         # What is put together is weights; no device works on another's examples.
         weights = jax.tree.leaves((task.load(found[1].params), found[1].state))
         sizes = {leaf.size for leaf in weights} | {config.batch}
