@@ -24,6 +24,8 @@ class Job(NamedTuple):
       kept: numbers of an example that the backward pass reads again.
       input: bytes of an example that the host hands over.
       width: bytes of a number in activations and products.
+      heard: bytes of an example that augmentation adds up over all devices: a gather
+        along the batch, which is cut, becomes an all-reduce of all of its sound.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Job(NamedTuple):
     kept: int
     input: int
     width: int = FLOAT
+    heard: int = FLOAT * SAMPLES
 
 
 def learnt(cost, first=WHOLE):
@@ -51,7 +54,7 @@ def vae():
     cost = total(parts.values())
     flops = learnt(cost, parts["first"])
     return Job(
-        "VAE", cost.params, 0, cost.params, flops, cost.kept, FLOAT * 48_000, FLOAT
+        "VAE", cost.params, 0, cost.params, flops, cost.kept, FLOAT * 48_000, heard=0
     )
 
 
@@ -94,7 +97,7 @@ def student():
 
 
 def distilled(live):
-    """`configs/distill.py:dual`: teachers asked in every step, or their answers read."""
+    """`configs/distill.py:dual`: teachers asked live, or their answers read."""
     cost, first = student()
     asked = teachers() if live else layer_costs.Cost()
     name = "distillation, live" if live else "distillation, cached"

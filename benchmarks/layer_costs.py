@@ -146,10 +146,10 @@ def conformer_layer(frames, width=1024, inner=4096, heads=16, taps=31):
     )
 
 
-def wav2vec2_bert(frames, count=24, width=1024, inner=4096, heads=16, inputs=160):
+def wav2vec2_bert(frames, count=24, width=1024, inner=4096, heads=16):
     """`models.wav2vec2_bert.Wav2Vec2Bert`, {part: Cost}."""
     mask = Cost(width, 0, 0)  # The embedding that hides frames.
-    before = norm(frames, inputs), dense(frames, inputs, width), mask
+    before = norm(frames, 160), dense(frames, 160, width), mask
     layer = conformer_layer(frames, width, inner, heads)
     return {"before": total(before), "layers": total([layer] * count)}
 

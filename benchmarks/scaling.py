@@ -2,9 +2,9 @@
 
     python -m benchmarks.scaling [--only sizes,programs,collectives,pods,corpus]
 
-Nothing is trained and nothing timed. `programs` and `collectives` compile: for the first,
-networks of one and of two layers in full width; for the second, updates of tiny jobs over
-eight devices that are parts of one CPU, of which only the text of the program counts.
+Nothing is trained and nothing timed. `programs` and `collectives` compile: for the
+first, networks of one and of two layers in full width; for the second, updates of tiny
+jobs over eight devices that are parts of one CPU, of which the program's text counts.
 `pods` is a prediction from data sheets and assumptions, see `benchmarks/pods.py`.
 """
 
@@ -168,7 +168,8 @@ def show_collectives():
         for fsdp in (1, DEVICES):
             program = compiled_costs.update(config, task, frozen, batch, fsdp)
             found = compiled_costs.collective_bytes(program)
-            wanted = {"all-reduce": 4 * compiled_costs.count(params)}
+            heard = batch["audio_bs"].nbytes if "label_b" in batch else 0
+            wanted = {"all-reduce": 4 * compiled_costs.count(params) + heard}
             if fsdp > 1:
                 wanted["all-gather"] = compiled_costs.cut_bytes(params, fsdp)
             for kind in sorted(wanted | found):
@@ -195,9 +196,7 @@ def show_pods():
     print("\nPredicted, not measured. As much for all, a batch of 1,024 (strong):\n")
     sides = [(2, 4), (4, 4), (8, 8), (16, 16)]
     _predictions([(pods.v5e(*each), 1024) for each in sides])
-    print(
-        "\nPredicted. Examples per chip at which gradients take as long as products:\n"
-    )
+    print("\nPredicted. Examples per chip whose products take as long as gradients:\n")
     heading("job", *[pod.name for pod in machines])
     for job in jobs_by_formula.all_jobs():
         row(job.name, *[f"{pods.balance(job, pod):.3g}" for pod in machines])
@@ -229,11 +228,10 @@ def show_corpus():
         row(growth.part, each, room, amount(growth.hours))
     pod, job = pods.v5e(16, 16), jobs_by_formula.distilled(live=True)
     rate = pod.chips * pods.rate(job, pod)
-    print(f"\nPredicted: {pod.name} asks both teachers about 4 views of each second of")
+    print(f"\nPredicted: both teachers asked about 4 views of each second, {pod.name}:")
     for hours in (1e4, 1e6):
-        print(
-            f"{amount(hours)} hours in {corpus_costs.asking_hours(hours, rate):.3g} h."
-        )
+        taken = corpus_costs.asking_hours(hours, rate)
+        print(f"{amount(hours)} hours of sound in {taken:.3g} h")
     print("\nPredicted. Sound that a step takes, for each host:\n")
     heading("job", "pod", "examples/s", "bytes/s", "busy pairs of cores")
     for pod in (pods.v5e(16, 16), pods.h200(8)):
