@@ -24,8 +24,6 @@ class Job(NamedTuple):
       kept: numbers of an example that the backward pass reads again.
       input: bytes of an example that the host hands over.
       width: bytes of a number in activations and products.
-      heard: bytes of an example that augmentation adds up over all devices: a gather
-        along the batch, which is cut, becomes an all-reduce of all of its sound.
     """
 
     name: str
@@ -36,7 +34,6 @@ class Job(NamedTuple):
     kept: int
     input: int
     width: int = FLOAT
-    heard: int = FLOAT * SAMPLES
 
 
 def learnt(cost, first=WHOLE):
@@ -53,9 +50,7 @@ def vae():
     parts = layer_costs.conv_vae()
     cost = total(parts.values())
     flops = learnt(cost, parts["first"])
-    return Job(
-        "VAE", cost.params, 0, cost.params, flops, cost.kept, FLOAT * 48_000, heard=0
-    )
+    return Job("VAE", cost.params, 0, cost.params, flops, cost.kept, FLOAT * 48_000)
 
 
 def bert_teacher(width=2):

@@ -75,16 +75,15 @@ def all_gather_bytes(devices, size):
     return size * (devices - 1) / devices
 
 
-def wire_bytes(job, devices, fsdp=1, examples=0):
+def wire_bytes(job, devices, fsdp=1):
     """What each device sends in a step of this package.
 
     Gradients come back whole, in float32, whatever `fsdp` is; with it the weights,
-    frozen ones too, are collected in every step. `examples` is for each device.
+    frozen ones too, are collected in every step.
     """
     gathered = job.width * job.held + FLOAT * job.frozen
     gradients = all_reduce_bytes(devices, FLOAT * job.trained)
-    heard = all_reduce_bytes(devices, job.heard * examples * devices)
-    return gradients + heard + all_gather_bytes(fsdp, gathered)
+    return gradients + all_gather_bytes(fsdp, gathered)
 
 
 class Prediction(NamedTuple):
@@ -146,7 +145,7 @@ def predicted(job, pod, examples):
     update = UPDATE_PASSES * FLOAT * job.trained / fsdp
     kept = PASSES * jobs_by_formula.kept_bytes(job, examples)
     hops = 2 * sum(side - 1 for side in pod.sides)
-    sent = wire_bytes(job, pod.chips, fsdp, examples) / pod.wire_rate
+    sent = wire_bytes(job, pod.chips, fsdp) / pod.wire_rate
     return Prediction(
         fsdp,
         examples * job.flops / rate(job, pod),

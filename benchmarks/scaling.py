@@ -168,6 +168,7 @@ def show_collectives():
         for fsdp in (1, DEVICES):
             program = compiled_costs.update(config, task, frozen, batch, fsdp)
             found = compiled_costs.collective_bytes(program)
+            # On CPUs alone augmentation gathers chunks of the batch, which is cut.
             heard = batch["audio_bs"].nbytes if "label_b" in batch else 0
             wanted = {"all-reduce": 4 * compiled_costs.count(params) + heard}
             if fsdp > 1:
