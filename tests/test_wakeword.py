@@ -1,13 +1,17 @@
 """From a word to INT8 files, small enough to watch it happen."""
 
+import json
+
+import numpy as np
 import pytest
 import tiny_teacher
 import tiny_words
 
-from distill_jax import export, wakeword
+from distill_jax import classifier, export, wakeword
+from distill_jax.audio import front_end
 from distill_jax.tasks import teacher
 from distill_jax.wakeword import plan as plans
-from distill_jax.wakeword import stages
+from distill_jax.wakeword import spoken, stages
 
 # One layer each, two steps each.
 QUICK = (
@@ -151,3 +155,35 @@ def test_a_long_phrase_gets_a_longer_window(tmp_path, monkeypatch):
 def test_the_verb_refuses_and_names_what_it_takes(refused, words, tmp_path):
     said = refused("wakeword", "loud", "--workdir", tmp_path / "w", "--data", words)
     assert "there is no folder loud" in said and "high, low" in said
+
+
+def test_near_misses_are_trained_against_and_judged_by_themselves(tmp_path):
+    wanted = wakeword.Plan("hey jarvis", tmp_path, clips=100)
+    assert list(spoken.make(wanted))[-1] == (250, 250, {})
+    rows = [json.loads(line) for line in wanted.root.read_text().splitlines()]
+    splits_of = {}
+    for row in rows:
+        splits_of.setdefault(row["label"], set()).add(row["split"])
+    assert splits_of["near_miss"] == {"train"}
+    assert splits_of["hey_jarvis"] == splits_of["unknown"] == {"train", "valid", "test"}
+    left = {path.name for path in (wanted.speech / "near_miss").iterdir()}
+    held = left - {row["path"].split("/")[1] for row in rows}
+
+    def answer(feature_btf):
+        return np.tile([[1.0, 0.0]], (len(feature_btf), 1))
+
+    front = front_end.FrontEnd()
+    known = classifier.Classifier(
+        "always",
+        "none",
+        ("hey_jarvis", "unknown"),
+        front,
+        16_000,
+        49,
+        lambda audio_bs: front_end.log_mel_in_turn(audio_bs, front),
+        answer,
+    )
+    assert len(held) > 2
+    for threshold, taken in ((0.7, len(held)), (0.8, 0)):
+        found = spoken.near_misses(wanted, known, threshold)
+        assert found == {"clips": len(held), "taken": taken}

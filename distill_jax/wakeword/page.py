@@ -40,6 +40,8 @@ def lines(plan, record):
     yield f"“{plan.text}”: {files['weights']:,} weights. {_threshold(plan, listening)}"
     for name, each in listening["streaming"].items():
         yield f"{name:>7}: {_missed(each)} missed, {_false(each)}"
+    if plan.data is None:
+        yield _near(listening)
     for form, path in _paths(files).items():
         yield f"{plan.workdir / path}: {files['bytes'][form]:,} bytes"
     yield from files["checked"]
@@ -60,9 +62,9 @@ def _heard(plan, figures):
     parts = [said, report.Table(["noise", "missed", "false accepts"], rows)]
     if plan.data is None:
         parts.append(
-            "All of it is synthetic speech, and people sound otherwise: these figures "
-            "say that training worked, and not how well a person will be heard. Add "
-            "recordings, if only a few, with --data."
+            f"{_near(figures)} All of it is synthetic speech, and people sound "
+            "otherwise: these figures say that training worked, and not how well a "
+            "person will be heard. Add recordings, if only a few, with --data."
         )
     if plan.makes_noise:
         parts.append(
@@ -72,6 +74,14 @@ def _heard(plan, figures):
     parts.append(report.Image(CURVES, "Words missed against false accepts per hour."))
     parts.append(report.Link(LISTENING, "Every threshold, every error to listen to"))
     return report.Section("Is the word heard, and nothing else?", parts)
+
+
+def _near(figures):
+    near = figures["near_misses"]
+    return (
+        f"Of {near['clips']} phrases a sound or two away from it, by voices not "
+        f"trained with, {near['taken']} are taken for it; the long sound has none."
+    )
 
 
 def _threshold(plan, figures):

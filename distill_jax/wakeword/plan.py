@@ -15,7 +15,7 @@ STUDENTS = ("depthwise", "small", "standard")
 # Steps of each run and fixed views of each clip: from recordings, and from text alone,
 # where there is less to learn.
 RECORDED = {"teachers": 1000, "student": 3000, "qat": 400, "views": 4}
-SPOKEN = {"teachers": 250, "student": 1200, "qat": 200, "views": 4}
+SPOKEN = {"teachers": 300, "student": 1500, "qat": 200, "views": 4}
 # Clips for every one of the word.
 UNKNOWN, SILENCE = 2.0, 0.2
 LONGEST = 0.95  # of the spoken words that fit in a window
@@ -65,7 +65,12 @@ class Plan(NamedTuple):
     @property
     def root(self):
         """Where the recordings are, or will be."""
-        return self.data or self.workdir / "speech"
+        return self.data or self.speech / "clips.jsonl"
+
+    @property
+    def speech(self):
+        """Folder of the speech that is made."""
+        return self.workdir / "speech"
 
     @property
     def makes_noise(self):
@@ -232,7 +237,7 @@ def window_seconds(plan):
     """Length of a window: a second, or more where the spoken phrase is longer."""
     if plan.data is not None:
         return 1.0
-    lines = speech_folder.read(plan.root).values()
+    lines = speech_folder.read(plan.speech).values()
     lasting = sorted(
         line["end"] - line["start"] for line in lines if line["label"] == plan.label
     )

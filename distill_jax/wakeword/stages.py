@@ -14,10 +14,10 @@ from distill_jax import (
     teacher_report,
     word_report,
 )
-from distill_jax.data import noises, speech, speech_folder, words
+from distill_jax.data import noises, speech
 from distill_jax.quant import integer
 from distill_jax.tasks import caching
-from distill_jax.wakeword import page
+from distill_jax.wakeword import page, spoken
 from distill_jax.wakeword import plan as plans
 from distill_jax.word_report import network, opening
 
@@ -42,7 +42,7 @@ def of(plan):
     """The stages of a plan, in their order."""
     found = []
     if plan.data is None:
-        found.append(Stage("speech", "speaking", partial(_speech, plan)))
+        found.append(Stage("speech", "speaking", partial(spoken.make, plan)))
     if plan.makes_noise:
         found.append(Stage("noise", "making noise", partial(_noise, plan)))
     for name, folder in plan.taught_by().items():
@@ -69,29 +69,6 @@ def of(plan):
             page.LEDGER,
         ),
     ]
-
-
-def _speech(plan):
-    counts = {
-        speech.PHRASE: plan.clips,
-        speech.NEAR_MISS: plan.clips // 2,
-        speech.OTHER: plan.clips,
-    }
-    request = speech.Request(
-        " ".join(plan.text.split()),
-        plan.label,
-        "en",
-        words.lines(),
-        True,
-        plan.seed,
-        "wav",
-    )
-    found = speech.study(request)
-    speech_folder.begin(plan.root, found)
-    total = sum(counts.values())
-    for number, _ in enumerate(speech_folder.clips(plan.root, found, counts), 1):
-        yield number, total, {}
-    return {"clips": total, "espeak_ng": found.version}
 
 
 def _noise(plan):
@@ -129,10 +106,14 @@ def _listening(plan):
     listening = word_report.Listening(per_hour=plan.per_hour, seed=plan.seed)
     run = plan.workdir / "qat"
     sounds = opening.Sounds(run)
-    job = opening.load(network.load(run), plan.label, listening, sounds)
+    known = network.load(run)
+    job = opening.load(known, plan.label, listening, sounds)
     figures = word_report.write(job)
     names = "threshold", "validation_hours", "streaming", "clips"
-    return {name: figures[name] for name in names}
+    kept = {name: figures[name] for name in names}
+    if plan.data is None:
+        kept["near_misses"] = spoken.near_misses(plan, known, figures["threshold"])
+    return kept
 
 
 def _files(plan):
