@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts a run on a TPU slice of a GKE cluster that has JobSet installed:
 #
-#   IMAGE=REGION-docker.pkg.dev/PROJECT/REPOSITORY/distill_jax launch/gke.sh \
+#   IMAGE=REGISTRY/distill_jax launch/gke.sh \
 #       --config=configs/vae.py --workdir=/mnt/shared/vae
 #
 # The image is that of launch/Dockerfile. CLAIM is a volume claim that many pods may
