@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from distill_jax import metrics, report, workdir
+from distill_jax import metrics, report, timing, workdir
 from distill_jax.word_report import training
 
 COUNTS = np.array([0, 0, 1, 0, 0, 0, 0, 0, 0, 3])
@@ -11,7 +11,8 @@ COUNTS = np.array([0, 0, 1, 0, 0, 0, 0, 0, 0, 3])
 
 @pytest.fixture
 def job(tmp_path):
-    return SimpleNamespace(folder=tmp_path / "run" / "report")
+    run = tmp_path / "run"
+    return SimpleNamespace(workdir=run, folder=run / "report")
 
 
 def logged(job, teachers, values):
@@ -43,3 +44,19 @@ def test_without_teachers_there_are_curves_alone(job):
 def test_a_run_that_logged_nothing_says_so(job):
     _, section = training.history(job, None, None)
     assert section.parts == ["Nothing was logged."]
+
+
+def test_where_the_time_went_is_told(job):
+    logged(job, [], {})
+    clock = timing.Clock()
+    with clock.spent("input"):
+        pass
+    clock.write(job.workdir)
+    figures, section = training.history(job, None, None)
+    assert set(figures["time"]) == {
+        f"time_on_{part}" for part in (*timing.PARTS, "other")
+    }
+    names = [row[0] for row in section.parts[-1].rows]
+    assert "time on input" in names and sum(figures["time"].values()) == pytest.approx(
+        1
+    )

@@ -28,7 +28,11 @@ def history(job, scenes, heard):
     parts = [report.Image("training.png", caption)]
     for path in checkpoints.read_config(job.workdir).get("teachers", ()):
         parts += _weights(job, path.rstrip("/").rpartition("/")[2], logged)
-    return {}, report.Section("Training", parts)
+    spent = report.time(job.workdir)
+    if spent:
+        rows = [[name.replace("_", " "), share] for name, share in spent.items()]
+        parts.append(report.Table(["", "share"], rows))
+    return {"time": spent}, report.Section("Training", parts)
 
 
 def _weights(job, name, logged):
