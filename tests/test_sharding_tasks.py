@@ -17,6 +17,9 @@ import tiny_vae
 from distill_jax import checkpoints, sharding, train
 from distill_jax.tasks import TASKS
 
+# Many programs to compile, on as many devices.
+pytestmark = pytest.mark.timeout(900)
+
 STEPS = 3
 
 
