@@ -13,6 +13,11 @@ HERE = Path(__file__).parent
 PACKAGE = Path(distill_jax.__file__).parent
 # Cannot be imported without PortAudio, which is no Python package.
 LEFT_OUT = {"distill_jax.audio.microphone"}
+# Files beside the guides, and the pages that include them.
+ELSEWHERE = {
+    "benchmarks/RESULTS.md": "results.md",
+    "launch/README.md": "launching.md",
+}
 
 project, author = "distill_jax", "the authors of distill_jax"
 version = release = distill_jax.__version__
@@ -111,8 +116,9 @@ def used(package, names):
 
 
 def stay_inside(app, name, source):
-    """Links from guides to the code lead to its page, and to the figures to theirs."""
-    source[0] = source[0].replace("](../benchmarks/RESULTS.md", "](results.md")
+    """Links from guides to what lies elsewhere lead to its page of the site."""
+    for file, shown in ELSEWHERE.items():
+        source[0] = source[0].replace(f"](../{file}", f"]({shown}")
     source[0] = re.sub(
         r"\]\(\.\./distill_jax/(\w+)[\w/]*(?:\.py|/)\)", r"](api/\1.rst)", source[0]
     )

@@ -18,7 +18,7 @@ from distill_jax.data import noises
 from distill_jax.task import Task
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "launch" / "README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 EXAMPLE = ROOT / "docs" / "examples" / "speech_present.py"
 FENCE = re.compile(r"^```(\{?\w*\}?)[^\n]*\n(.*?)^```$", re.M | re.S)
