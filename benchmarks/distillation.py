@@ -1,7 +1,7 @@
 r"""What teachers are worth to a small student: rows of a table, three seeds each.
 
     python -m benchmarks.distillation --teachers WAV2VEC2,BERT [--rows all,few]
-        [--seeds 0,1,2] [--steps 1200] [--budget-minutes 60] [--runs FOLDER]
+        [--seeds 0,1,2] [--steps 1200] [--views 4] [--budget-minutes 60] [--runs FOLDER]
 
 The teachers are finished runs of configs/teacher.py on the same words: with published
 weights where you have them,
@@ -31,6 +31,7 @@ from distill_jax import detection, main, student, train
 
 BOTH, FIRST, SECOND, NONE = (0, 1), (0,), (1,), ()
 FEW = {"data.fraction": 0.05}
+VIEWS = 4
 # Table: {row: (teachers, changed settings)}; in the order in which they are run.
 TABLES = {
     "few": {
@@ -111,14 +112,21 @@ def run(key, options, until):
     """Trains and judges; None if the time was over before it was done."""
     table, row, seed = key
     config = config_of(table, row, seed, options)
-    name = f"{table}-{row}-{options.steps}-{seed}".replace(" ", "_").replace(",", "")
-    workdir = options.runs / name
+    views = "" if options.views == VIEWS else f"-{options.views}_views"
+    name = f"{table}-{row}-{options.steps}-{seed}{views}"
+    workdir = options.runs / name.replace(" ", "_").replace(",", "")
     seconds = trained(config, workdir, until)
     if seconds is None:
         return None
     right, clips = accuracies(student.load(workdir, "latest"))
     which = {"table": table, "row": row, "seed": seed, "steps": options.steps}
+    which["views"] = options.views
     return {**which, "seconds": seconds, "clips": clips, "right": right}
+
+
+def views_of(record):
+    """How many variations of a clip were kept; the first records do not tell."""
+    return record.get("views", 4)
 
 
 def show(records):
@@ -126,10 +134,12 @@ def show(records):
     columns = ["clean", *(f"{level} dB" for level in LEVELS_DB)]
     groups = {}
     for record in records:
-        group = record["table"], record["row"], record["steps"]
+        named = (record[name] for name in ("table", "row", "steps"))
+        group = (*named, views_of(record))
         groups.setdefault(group, []).append(record)
-    print(f"{'table':7} {'row':24} seeds  " + "  ".join(f"{c:>10}" for c in columns))
-    for (table, row, _), group in groups.items():
+    head = f"{'table':7} {'row':24} steps views seeds  "
+    print(head + "  ".join(f"{c:>10}" for c in columns))
+    for (table, row, steps, views), group in groups.items():
         cells = []
         for column in columns:
             shares = [100 * r["right"][column] / r["clips"] for r in group]
@@ -141,7 +151,7 @@ def show(records):
             for r in group
         )
         print(
-            f"{table:7} {row:24} {len(group):5}  "
+            f"{table:7} {row:24} {steps:5} {views:5} {len(group):5}  "
             + "  ".join(f"{cell:>10}" for cell in cells)
             + f"   runs, clean/0 dB: {each}"
         )
@@ -158,7 +168,7 @@ def parsed():
     parser.add_argument("--rows", default="", help="separated by ;, all if not given")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--views", type=int, default=4)
+    parser.add_argument("--views", type=int, default=VIEWS)
     parser.add_argument("--budget-minutes", type=float, default=60.0)
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
     parser.add_argument("--root", type=Path, default=RECORDINGS)
@@ -185,10 +195,11 @@ def table():
     path = options.runs / "results.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     records = [json.loads(line) for line in lines]
-    done = {(r["table"], r["row"], r["seed"], r["steps"]) for r in records}
+    keys = ("table", "row", "seed", "steps")
+    done = {(*(r[key] for key in keys), views_of(r)) for r in records}
     until = time.perf_counter() + 60 * options.budget_minutes
     for key in chosen(options):
-        if (*key, options.steps) in done:
+        if (*key, options.steps, options.views) in done:
             continue
         over = time.perf_counter() > until
         record = None if over else run(key, options, until)
