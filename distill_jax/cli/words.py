@@ -2,8 +2,9 @@
 
 import math
 
-from distill_jax import checkpoints, export, exported, folders, train, word_report
+from distill_jax import checkpoints, exported, folders, train, word_report
 from distill_jax.cli.usage import require, told
+from distill_jax.export import threshold
 from distill_jax.export.runtimes import MissingRuntimeError
 from distill_jax.word_report import network, opening
 from distill_jax.word_report.listening import outcome_line
@@ -27,7 +28,8 @@ def evaluate(options):
     for name, each in figures["streaming"].items():
         print(f"{name:>7}: {outcome_line(each)}")
     if options.model is not None:
-        keep(options.model, figures)
+        with told(*PROBLEMS):
+            keep(options.model, figures)
     print(f"Look and listen: {job.folder / 'index.html'}")
 
 
@@ -50,12 +52,13 @@ def job_of(options):
 
 
 def keep(path, figures):
-    """Writes the threshold that was found for a file into its manifest."""
+    """Writes the threshold that was found for a file into what was exported with it."""
     if not math.isfinite(figures["threshold"]):
         print(f"no threshold has so few false accepts: {path} keeps the one it had")
         return
-    export.set_threshold(path, network.of_figures(figures))
+    kept = threshold.keep(path, network.of_figures(figures))
     print(f"detect --model {path} listens with this threshold from now on")
+    print(f"written for {', '.join(each.name for each in kept)}")
 
 
 VERBS = {"Evaluate": evaluate}

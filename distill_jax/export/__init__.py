@@ -15,7 +15,6 @@ __all__ = [
     "described",
     "manifest_path",
     "read",
-    "set_threshold",
     "write",
 ]
 
@@ -129,17 +128,3 @@ def _manifest(path):
             "export again"
         )
     return about
-
-
-def set_threshold(path, threshold):
-    """Writes a threshold into the manifest of a file.
-
-    Args:
-      path: of an exported file.
-      threshold: see `Card`.
-
-    Raises:
-      FileNotFoundError, ValueError: see `read`.
-    """
-    _, about = read(path)
-    workdir.write_json(manifest_path(path), about | {"threshold": threshold})

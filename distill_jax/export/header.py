@@ -9,6 +9,7 @@ from distill_jax.export import tflite
 
 PER_LINE = 16
 Q15 = 1 << 15
+THRESHOLD, BEFORE = "DISTILL_THRESHOLD", "DISTILL_MODEL_BYTES"
 TEMPLATE = """\
 /* {description}
 
@@ -45,7 +46,7 @@ def write(model, card):
       bytes.
     """
     content = tflite.write(model, card.description)
-    numbers = [*_numbers(model, card), ("DISTILL_MODEL_BYTES", len(content))]
+    numbers = [*_numbers(model, card), (BEFORE, len(content))]
     arrays = [
         ("alignas(16) static const unsigned char distill_model", list(content)),
         *_front_end(card.front),
@@ -57,6 +58,23 @@ def write(model, card):
         "arrays": "\n\n".join(_array(*each) for each in arrays),
     }
     return TEMPLATE.format(**values).encode()
+
+
+def with_threshold(content, threshold):
+    """A header as `write` makes it of a card with that threshold.
+
+    Args:
+      content: bytes that `write` made.
+      threshold: see `Card`.
+
+    Returns:
+      bytes.
+    """
+    lines = content.decode().split("\n")
+    lines = [line for line in lines if not line.startswith(f"#define {THRESHOLD} ")]
+    (at,) = (n for n, line in enumerate(lines) if line.startswith(f"#define {BEFORE} "))
+    lines.insert(at, f"#define {THRESHOLD} {_float(threshold['threshold'])}")
+    return "\n".join(lines).encode()
 
 
 def quoted(text):
@@ -89,7 +107,7 @@ def _numbers(model, card):
     yield "DISTILL_OUTPUT_SCALE", _float(model.logits.scale)
     yield "DISTILL_OUTPUT_ZERO", f"({model.logits.zero})"
     if card.threshold:
-        yield "DISTILL_THRESHOLD", _float(card.threshold["threshold"])
+        yield THRESHOLD, _float(card.threshold["threshold"])
 
 
 def _float(value):
