@@ -2,6 +2,7 @@
 PYTHON ?= python3
 WORD ?= hey jarvis
 BIN = .venv/bin
+WORKERS = --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 vae: .venv/installed
 	$(BIN)/python -m distill_jax.main --config=configs/vae.py --workdir=runs/vae
@@ -10,8 +11,9 @@ wakeword: .venv/wakeword
 	$(BIN)/distill-jax wakeword "$(WORD)" --workdir=runs/wakeword \
 		$(if $(DATA),--data="$(DATA)") $(if $(NOISE),--noise="$(NOISE)")
 
+# As many workers as there are cores, each test file in one of them.
 test: .venv/tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 lint: .venv/tested
 	$(BIN)/ruff check .

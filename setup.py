@@ -48,6 +48,7 @@ TEST = [
     "hypothesis",
     "pytest>=8",
     "pytest-timeout",
+    "pytest-xdist>=3.8",
     "ruff>=0.9",
     "safetensors>=0.5",
     "selenium>=4.40",
