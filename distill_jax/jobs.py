@@ -40,6 +40,7 @@ def steps(config, workdir, clock=None):
     # Each has read its recordings, which may take one much longer than another.
     checkpoints.meet("the recordings are read")
     processes.agree("settings", config.to_dict())
+    processes.agree("recordings", data.sounds, "all have to read the same folder")
     made = train.train(config, job.make(config), data, workdir, clock)
     return _written(
         made, metrics.Writer(workdir, job.rate_hz(config), config.log_every)

@@ -116,12 +116,13 @@ def first():
     return jax.process_index() == 0
 
 
-def agree(what, values):
+def agree(what, values, cure="start all with the same command but for --process"):
     """Raises ValueError unless all processes were given the same.
 
     Args:
       what: what it is, in a word or two.
       values: JSON values.
+      cure: what to do if they were not.
     """
     if not several():
         return
@@ -130,10 +131,7 @@ def agree(what, values):
     all_pn = multihost_utils.process_allgather(mine_n[None], tiled=True)
     others = np.flatnonzero((all_pn != all_pn[:1]).any(axis=1)).tolist()
     if others:
-        raise ValueError(
-            f"processes {others} have other {what} than process 0; start all with the "
-            "same command but for --process"
-        )
+        raise ValueError(f"processes {others} have other {what} than process 0; {cure}")
 
 
 def stopping(step):

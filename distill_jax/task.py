@@ -38,10 +38,13 @@ class Data(NamedTuple):
         start + 1, …; a batch depends on nothing but the seed and its step.
       valid: () -> iterator, once through the held-out examples. The last batch
         is filled up with examples whose `weight_b` is 0.
+      sounds: JSON values that are others where the examples are; held against those of
+        the other processes.
     """
 
     train: Callable
     valid: Callable
+    sounds: Any = None
 
 
 class TrainState(NamedTuple):

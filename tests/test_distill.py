@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import tiny_words
 from quick import quick_jit
 
 from distill_jax import optimizer, student
-from distill_jax.audio import augment, front_end
+from distill_jax.audio import augment, files, front_end
 from distill_jax.tasks import TASKS, distill, words
 
 ROOT = Path(__file__).parents[1]
@@ -178,3 +179,14 @@ def test_command_trains_and_the_student_opens(config, one_device, tmp_path):
     audio_bs = np.random.default_rng(0).normal(size=(3, 16_000)).astype(np.float32)
     found_bc = student.scores(trained, audio_bs)
     assert found_bc.shape == (3, 2) and np.isfinite(found_bc).all()
+
+
+def test_other_recordings_are_other_sounds(config, data, tmp_path):
+    other = config.copy_and_resolve_references()
+    other.data.cache = str(tmp_path / "cache")
+    assert TASKS[config.task].data(other).sounds == data.sounds
+    other.data.root = str(tmp_path / "words")
+    shutil.copytree(config.data.root, other.data.root)
+    said_s = tiny_words.word("high", np.random.default_rng(9))
+    files.write(tmp_path / "words" / "high" / "0.wav", said_s, tiny_words.RATE_HZ, {})
+    assert TASKS[config.task].data(other).sounds != data.sounds

@@ -11,7 +11,6 @@ import numpy as np
 
 from distill_jax import folders, sharding
 from distill_jax.data import labelled
-from distill_jax.task import Data
 from distill_jax.tasks import networks, tuition, words
 from distill_jax.teachers import lessons, store
 
@@ -36,7 +35,7 @@ def data(config):
         return words.batches(config, found, views_of(config, found))
     fixed, kept = taught_views(config, found)
     streams = words.batches(config, found, fixed)
-    return Data(joined(streams.train, kept, views), streams.valid)
+    return streams._replace(train=joined(streams.train, kept, views))
 
 
 def sides(config):

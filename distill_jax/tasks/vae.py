@@ -110,6 +110,8 @@ def data(config):
     return Data(
         pipeline.train_stream(train, config.batch, config.seed, loading),
         pipeline.valid_batches(valid, config.batch, loading),
+        # Named by what is heard in them.
+        [[Path(file).name for file in side.files] for side in (train, valid)],
     )
 
 

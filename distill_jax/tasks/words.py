@@ -1,6 +1,7 @@
 """What every job on labelled recordings shares: its clips, its batches, its noise."""
 
 import logging
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -101,7 +102,15 @@ def batches(config, sides, fixed=None, loading=None):
     return Data(
         labelled.train_stream(sides["train"], batch, config.seed, loading, fixed),
         labelled.valid_batches(sides["valid"], batch, loading),
+        {name: sounds_of(side) for name, side in sides.items()},
     )
+
+
+def sounds_of(side):
+    """The `Data.sounds` of `labelled.Examples`."""
+    # The file is named by all that is heard in it.
+    file = Path(side.path).name
+    return [file, side.start_n.tolist(), side.label_n.tolist()]
 
 
 def bank(config):
