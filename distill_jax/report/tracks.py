@@ -8,6 +8,7 @@ from distill_jax.report.plots import COLOURS, DASHES, _colours, _extremes, _figu
 
 # Scores nearer to 0 and to 1 are drawn there.
 LEAST = 1e-6
+ROOM = 3.0  # beyond the outermost scores, a factor of the odds
 
 
 class Track(NamedTuple):
@@ -69,21 +70,23 @@ def timeline(path, scores, threshold, spans, title):
       spans: (first second, last second) of what is to be heard, shaded.
       title: of the figure.
     """
+    line = float(np.clip(threshold, LEAST, 1 - LEAST))
+    drawn = [np.clip(score_n, LEAST, 1 - LEAST) for _, score_n in scores.values()]
+    low, high = np.percentile([*np.concatenate(drawn), line], (0, 100))
     with _figure(path, 10, 3.6, title) as figure:
         axis = figure.subplots()
-        for number, (name, (second_n, score_n)) in enumerate(scores.items()):
-            score_n = np.clip(score_n, LEAST, 1 - LEAST)
+        for number, (name, score_n) in enumerate(zip(scores, drawn, strict=True)):
             look = {
                 "color": COLOURS[number % len(COLOURS)],
                 "linestyle": DASHES[number % len(DASHES)],
             }
-            axis.plot(second_n, score_n, label=name, linewidth=1.2, **look)
+            axis.plot(scores[name][0], score_n, label=name, linewidth=1.2, **look)
         for number, (first, last) in enumerate(spans):
             label = None if number else "said"
             axis.axvspan(first, last, color=COLOURS[4], alpha=0.3, label=label)
-        line = float(np.clip(threshold, LEAST, 1 - LEAST))
         axis.axhline(line, color=COLOURS[6], linewidth=0.9, label="threshold")
         axis.set_yscale("logit", one_half="0.5")
-        axis.set(ylim=(LEAST / 2, 1 - LEAST / 2), xlabel="seconds", ylabel="score")
+        axis.set(ylim=(low / ROOM, 1 - (1 - high) / ROOM))
+        axis.set(xlabel="seconds", ylabel="score")
         axis.margins(x=0)
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
