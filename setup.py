@@ -41,11 +41,15 @@ MICRO = [
 ]
 # The package in a browser.
 APP = ["gradio>=6.31"]
+# What notebooks show things with; what opens them is the user's. They speak, and write
+# files.
+NOTEBOOK = ["ipython>=8", *TTS, *EXPORT]
 TEST = [
-    *TTS,
-    *EXPORT,
+    *NOTEBOOK,
     *APP,
     "hypothesis",
+    "ipykernel>=6.29",
+    "nbclient>=0.10",
     "pytest>=8",
     "pytest-timeout",
     "pytest-xdist>=3.8",
@@ -55,7 +59,7 @@ TEST = [
 ]
 
 # The reference is read off what can be imported, extras included.
-DOCS = [*TTS, *EXPORT, *APP, "furo>=2025.12", "myst-parser>=5", "sphinx>=9"]
+DOCS = [*NOTEBOOK, *APP, "furo>=2025.12", "myst-parser>=5", "sphinx>=9"]
 
 HERE = Path(__file__).parent
 (VERSION,) = re.findall(
@@ -82,6 +86,7 @@ setup(
         "cuda": ["jax[cuda13]>=0.10"],
         "tpu": ["jax[tpu]>=0.10"],
         "app": APP,
+        "notebook": NOTEBOOK,
         "tts": TTS,
         "export": EXPORT,
         "micro": [*EXPORT, *MICRO],

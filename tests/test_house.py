@@ -32,6 +32,7 @@ FLOORS = [
     ("jobs",),
     ("wakeword",),
     ("app",),
+    ("notebook",),
     ("main", "cli"),
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -39,6 +40,7 @@ EVERYWHERE = {"jax", "flax", "numpy", "optax"}
 TABS = "wakeword", "listen", "sound", "checkpoints", "runs", "whole"
 PAGES = ("", *(f".{name}" for name in TABS))
 HOME = {
+    "IPython": {"notebook.showing"},
     "absl": {"main", "data.stream"},  # Grain's workers read absl's flags
     "ai_edge_litert": {"export.runtimes", "export.tflite"},
     "espeakng_loader": {"data.espeak"},

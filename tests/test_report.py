@@ -265,3 +265,15 @@ def test_page_names_every_missing_file(tmp_path):
 def test_page_refuses_what_it_cannot_show(tmp_path):
     with pytest.raises(TypeError, match="expected text, Table, Image, Audio or Link"):
         report.page(tmp_path / "index.html", "", [report.Section("", [3.5])])
+
+
+def test_tracks_show_each_value_in_its_place(tmp_path):
+    path, picture_ft = tmp_path / "tracks.png", np.zeros((4, 6))
+    picture_ft[0, 0] = 1.0
+    row = report.Track(picture_ft, 1.0, "unit", (0.0, 1.0))
+    report.tracks(path, {"row": row}, "title")
+    light_yx = pixels(path).sum(axis=2)
+    height, width = light_yx.shape
+    # Inside of the axes the zeros are black; the one is at the bottom on the left.
+    y, x = int(0.75 * height), int(0.12 * width)
+    assert light_yx[y, x] > 2 and light_yx[y, width // 2] < 0.1

@@ -289,3 +289,11 @@ def test_stats_of_pytorch_are_read_and_code_in_them_is_not_run(tmp_path):
 class Trap:
     def __reduce__(self):
         return pytest.fail, ("the file was run",)
+
+
+def test_stand_in_is_an_encoder_that_encodes(tmp_path):
+    folder = semantic.stand_in.write(tmp_path / "encoder")
+    encoder = semantic.load(folder, layer=1)
+    noise_s = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
+    (feature_td,) = semantic.encode(encoder, [noise_s])
+    assert feature_td.shape == (24, encoder.width) and feature_td.std() > 0.1

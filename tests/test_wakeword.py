@@ -187,3 +187,14 @@ def test_near_misses_are_trained_against_and_judged_by_themselves(tmp_path):
     for threshold, taken in ((0.7, len(held)), (0.8, 0)):
         found = spoken.near_misses(wanted, known, threshold)
         assert found == {"clips": len(held), "taken": taken}
+
+
+def test_recordings_of_a_plan_are_made_once(tmp_path):
+    plan = wakeword.Plan("hello", tmp_path, clips=4)
+    changes = wakeword.ready(plan)
+    assert f"data.root={plan.root}" in changes and "data.words=('hello',)" in changes
+    labels = {json.loads(line)["label"] for line in plan.root.read_text().splitlines()}
+    assert "hello" in labels and len(list((tmp_path / "noise").glob("*.wav"))) == 12
+    stamp = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.wav")}
+    assert wakeword.ready(plan) == changes
+    assert stamp == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.wav")}

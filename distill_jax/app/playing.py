@@ -12,7 +12,6 @@ from distill_jax import (
     checkpoints,
     integrity,
     jobs,
-    report,
     settings,
     sound_analysis,
 )
@@ -224,16 +223,8 @@ def drawn(found, audio_s):
     """The spectrogram of a sound, bytes of a PNG file."""
     spec = found.sound.spec
     feature_ftc = np.asarray(phase.encode(audio_s[None], spec))[0]
-    scale = report.Scale(
-        "Level",
-        phase.centre_hz(spec),
-        spec.hop / spec.rate_hz,
-        "dB, 0 is full scale",
-        examples.LEVEL_DB,
-    )
-    level_ft = examples.decibels(feature_ftc, spec)
     file = io.BytesIO()
-    report.spectrograms(file, [[level_ft]], [""], [""], scale)
+    examples.levels(file, [[feature_ftc]], ([""], [""]), spec)
     return file.getvalue()
 
 

@@ -13,6 +13,7 @@ from distill_jax.report.plots import (
 )
 from distill_jax.report.record import curves, figures, histograms, sides, time
 from distill_jax.report.sureness import reliability
+from distill_jax.report.tracks import Track, timeline, tracks
 
 __all__ = [
     "Audio",
@@ -21,6 +22,7 @@ __all__ = [
     "Scale",
     "Section",
     "Table",
+    "Track",
     "bars",
     "confusion",
     "curves",
@@ -37,4 +39,6 @@ __all__ = [
     "sides",
     "spectrograms",
     "time",
+    "timeline",
+    "tracks",
 ]

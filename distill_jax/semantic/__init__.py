@@ -1,5 +1,6 @@
 """Semantic features: a hidden layer of a speech encoder, normalised, in files."""
 
+from distill_jax.semantic import stand_in
 from distill_jax.semantic.encoder import Encoder, encode, load
 from distill_jax.semantic.extraction import extract, lengths
 from distill_jax.semantic.stats import Stats, measure, normalise, read, write
@@ -17,6 +18,7 @@ __all__ = [
     "measure",
     "normalise",
     "read",
+    "stand_in",
     "template",
     "write",
 ]

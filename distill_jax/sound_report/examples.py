@@ -138,10 +138,8 @@ def draw(job, name, rows, titles):
       titles: of the columns and of the rows, two lists.
     """
     spec = job.model.spec
+    levels(job.folder / f"{name}_level.png", rows, titles, spec)
     band_hz, seconds = phase.centre_hz(spec), spec.hop / spec.rate_hz
-    level = [[decibels(x_ftc, spec) for x_ftc in row] for row in rows]
-    scale = report.Scale("Level", band_hz, seconds, "dB, 0 is full scale", LEVEL_DB)
-    report.spectrograms(job.folder / f"{name}_level.png", level, *titles, scale)
     bend = [
         [
             np.where(decibels(x_ftc, spec) > QUIET_DB, x_ftc[..., 1], np.nan)
@@ -152,6 +150,21 @@ def draw(job, name, rows, titles):
     title, unit = "Frequency within the band", "from the band's centre"
     scale = report.Scale(title, band_hz, seconds, unit, (-1.0, 1.0))
     report.spectrograms(job.folder / f"{name}_frequency.png", bend, *titles, scale)
+
+
+def levels(path, rows, titles, spec):
+    """Draws the level of features.
+
+    Args:
+      path: the PNG file.
+      rows: features [mels, frames, 2], a list of them per row.
+      titles: of the columns and of the rows, two lists.
+      spec: `phase.Spectrogram`.
+    """
+    level = [[decibels(x_ftc, spec) for x_ftc in row] for row in rows]
+    band_hz, seconds = phase.centre_hz(spec), spec.hop / spec.rate_hz
+    scale = report.Scale("Level", band_hz, seconds, "dB, 0 is full scale", LEVEL_DB)
+    report.spectrograms(path, level, *titles, scale)
 
 
 def decibels(feature_ftc, spec):

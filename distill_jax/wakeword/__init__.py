@@ -8,6 +8,7 @@ from distill_jax import report, workdir
 from distill_jax.wakeword import page, stages
 from distill_jax.wakeword.page import lines
 from distill_jax.wakeword.plan import KINDS, STUDENTS, Plan, check
+from distill_jax.wakeword.recordings import ready
 
 __all__ = [
     "FILE",
@@ -19,6 +20,7 @@ __all__ = [
     "lines",
     "make",
     "read",
+    "ready",
 ]
 
 FILE = "wakeword.json"

@@ -187,13 +187,13 @@ def config(plan, run, window_seconds):
     steps = (SPOKEN if plan.data is None else RECORDED)[group]
     changes = {**changes, "seed": plan.seed, "steps": steps}
     if run != "qat":
-        changes |= _heard(plan, window_seconds)
+        changes |= heard(plan, window_seconds)
     found = settings.read(name)
     found.update_from_flattened_dict(changes)
     return settings.changed(found, [text.partition(".")[2] for text in mine])
 
 
-def _heard(plan, window_seconds):
+def heard(plan, window_seconds):
     """What is listened to, alike for teachers and student."""
     noise = plan.workdir / "noise" if plan.makes_noise else plan.noise or ""
     return {
