@@ -24,7 +24,9 @@ EXAMPLE = ROOT / "docs" / "examples" / "speech_present.py"
 FENCE = re.compile(r"^```(\{?\w*\}?)[^\n]*\n(.*?)^```$", re.M | re.S)
 # What ml_collections reads a config with.
 pytestmark = pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
-FILE = re.compile(r"\.(py|md|jsonl?|html|safetensors|npz|h|csv|wav|tflite|onnx|png|sh|sbatch)$")
+FILE = re.compile(
+    r"\.(py|md|jsonl?|html|safetensors|npz|h|csv|wav|tflite|onnx|png|sh|sbatch)$"
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
