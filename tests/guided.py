@@ -63,7 +63,6 @@ SMALLER = {
         "teacher.encoder.num_hidden_layers=1",
         "teacher.encoder.hidden_size=24",
         "teacher.encoder.intermediate_size=24",
-        "teacher.encoder.conv_dim=(8,8,8,8)",
     ),
     "*configs/distill.py*": (
         "model.channels=(4,6)",
