@@ -1,13 +1,15 @@
 # Each line is one a person could type. PYTHON picks the interpreter.
 PYTHON ?= python3
 WORD ?= hey jarvis
+# Folder of a wake word, one for each.
+RUN ?= runs/wakeword
 BIN = .venv/bin
 
 vae: .venv/installed
 	$(BIN)/python -m distill_jax.main --config=configs/vae.py --workdir=runs/vae
 
 wakeword: .venv/wakeword
-	$(BIN)/distill-jax wakeword "$(WORD)" --workdir=runs/wakeword \
+	$(BIN)/distill-jax wakeword "$(WORD)" --workdir="$(RUN)" \
 		$(if $(DATA),--data="$(DATA)") $(if $(NOISE),--noise="$(NOISE)")
 
 test: .venv/tested

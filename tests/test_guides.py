@@ -9,7 +9,7 @@ import sys
 import guided
 import pytest
 import typed_commands
-from test_docs import PAGES, blocks, page_name, spans
+from test_docs import PAGES, blocks, page_name, rows_of, spans
 
 TYPED = {
     page: [
@@ -49,6 +49,19 @@ def test_launchers_can_be_typed(text):
 def test_every_launcher_of_the_page_is_typed():
     named = set(re.findall(r"launch/\w+\.(?:sh|sbatch)", LAUNCH.read_text()))
     assert named == {re.search(r"launch/[\w.]+", text)[0] for text in LAUNCHERS}
+
+
+def promised(page):
+    """What a page says is there once it was typed."""
+    named = set(re.findall(r"\bruns/[a-z][\w./]+", "\n".join(spans(page))))
+    if page.name == "quick_start.md":
+        rows = rows_of(page.name, "## Where things are")
+        named |= {row[0].strip(" `").replace("NAME", "vae") for row in rows[:2]}
+    if page.name == "wake_word_guide.md":
+        for row in rows_of(page.name, "## In one command"):
+            folders = re.findall(r"`([\w./]+)`", row[0])
+            named |= {f"runs/jarvis/{name}" for name in folders}
+    return named
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +112,5 @@ def test_page_can_be_typed(page, given, tmp_path, typist):
     for each in given.iterdir():
         (tmp_path / each.name).symlink_to(each)
     typist(tmp_path, RUN[page])
+    missing = [name for name in promised(page) if not (tmp_path / name).exists()]
+    assert not missing
