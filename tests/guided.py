@@ -1,4 +1,4 @@
-"""What a reader has when a page is typed, and the page's commands made small and run.
+"""The commands of a page, made small and run.
 
 Nothing is changed but sizes. One process runs them all, since to start and to compile
 is what takes long: `guided.py` reads lines of JSON, {"home": folder, "commands": lists
@@ -18,17 +18,11 @@ import time
 import traceback
 from pathlib import Path
 
-import numpy as np
-import tiny_extraction
-import tiny_speech
 from absl import flags
 
 from distill_jax import cli, main
-from distill_jax.audio import files
-from distill_jax.data import noises, sounds
 
 ROOT = Path(__file__).parents[1]
-RATE_HZ = 16_000
 # What no test can type, as patterns; and why, or what does it instead.
 NOT_RUN = {
     "make .venv/*": "installs from the network",
@@ -43,7 +37,6 @@ NOT_RUN = {
     "* -m benchmarks.distillation *": "trains for hours, on recordings of its own",
     "* -m benchmarks.scaling": "compiles whole encoders; test_scaling.py has its parts",
 }
-WORDS_HZ = {"happy": 1600.0, "bed": 300.0, "cat": 700.0}
 # Settings of the commands that a pattern fits, taken instead of what is there.
 SMALLER = {
     "*configs/*": ("steps=2", "batch=8"),
@@ -83,64 +76,6 @@ def why_not(words):
     """The patterns of `NOT_RUN` that a command fits."""
     text = shlex.join(words)
     return [pattern for pattern in NOT_RUN if fnmatch.fnmatchcase(text, pattern)]
-
-
-def inputs(folder):
-    """Makes everything that the pages expect a reader to have."""
-    rng = np.random.default_rng(0)
-    for word, pitch_hz in WORDS_HZ.items():
-        for number in range(20):
-            path = folder / "speech_commands" / word / f"{number:08x}_nohash_0.wav"
-            keep(path, said(pitch_hz, rng))
-    for number in range(4):
-        for place in ("speech", "voices"):
-            keep(folder / place / f"{number}.wav", tiny_extraction.voice(number, 9000))
-    for number in range(16):  # enough for each side to have some
-        for place in ("background_noise", "more_noise", "other"):
-            sound_s = noises.noise(number % 3, "steady", (4.0, RATE_HZ), rng)
-            keep(folder / place / f"{number}.wav", sound_s)
-    recipes = list(sounds.recipes(3).items())[::12]
-    for name, recipe in recipes:
-        keep(folder / "my_sounds" / name, sounds.synthesise(recipe, RATE_HZ))
-    for name, (_, recipe) in zip(
-        ("song", "bell", "pluck", "dog"), recipes, strict=False
-    ):
-        keep(folder / f"{name}.wav", sounds.synthesise(recipe, RATE_HZ))
-    keep(folder / "long.wav", np.tile(said(WORDS_HZ["happy"], rng), 5))
-    encoders(folder)
-
-
-def encoders(folder):
-    """Folders of published speech encoders, but tiny and of random weights."""
-    one = {"num_hidden_layers": 1}
-    wave = {
-        **tiny_speech.WAVE,
-        **one,
-        "conv_kernel": (10, 3, 2),
-        "conv_stride": (5, 4, 4),
-    }
-    form = {"sampling_rate": RATE_HZ, "do_normalize": True}
-    for name, config, preprocessor in (
-        ("w2v-bert-2.0", {**tiny_extraction.BERT, **one}, tiny_extraction.PREPROCESSOR),
-        ("wav2vec2-base", wave, form),
-        ("hubert", {**wave, "model_type": "hubert"}, form),
-    ):
-        (folder / name).mkdir()
-        tiny_extraction.save_model(folder / name, config, preprocessor)
-
-
-def keep(path, audio_s):
-    """Writes a sound, with its folders."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write(path, np.float32(audio_s), RATE_HZ, {})
-
-
-def said(pitch_hz, rng):
-    """Half a second of a gliding tone that stands for a word, [8000]."""
-    time_s = np.arange(RATE_HZ // 2) / RATE_HZ
-    glide_hz = pitch_hz * rng.uniform(0.9, 1.1) * (1 + 0.5 * time_s)
-    tone_s = np.sin(2 * np.pi * np.cumsum(glide_hz) / RATE_HZ) * np.hanning(len(time_s))
-    return rng.uniform(0.1, 0.5) * tone_s + 1e-3 * rng.normal(size=len(time_s))
 
 
 def recipe_of(words):

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 
+import guide_inputs
 import guided
 import pytest
 import typed_commands
@@ -68,7 +69,7 @@ def promised(page):
 def given(tmp_path_factory):
     """What readers have."""
     folder = tmp_path_factory.mktemp("given")
-    guided.inputs(folder)
+    guide_inputs.inputs(folder)
     return folder
 
 
