@@ -1,6 +1,8 @@
 # Each line is one a person could type. PYTHON picks the interpreter.
 PYTHON ?= python3
 WORD ?= hey jarvis
+# Folder of a wake word, one for each.
+RUN ?= runs/wakeword
 BIN = .venv/bin
 WORKERS = --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
@@ -8,7 +10,7 @@ vae: .venv/installed
 	$(BIN)/python -m distill_jax.main --config=configs/vae.py --workdir=runs/vae
 
 wakeword: .venv/wakeword
-	$(BIN)/distill-jax wakeword "$(WORD)" --workdir=runs/wakeword \
+	$(BIN)/distill-jax wakeword "$(WORD)" --workdir="$(RUN)" \
 		$(if $(DATA),--data="$(DATA)") $(if $(NOISE),--noise="$(NOISE)")
 
 # As many workers as there are cores, each test file in one of them.

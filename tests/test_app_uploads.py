@@ -120,6 +120,24 @@ def test_sounds_without_an_archive_are_kept_even_with_equal_names(tmp_path, tone
         uploads.recordings(tmp_path, None)
 
 
+def test_all_uploads_together_are_limited(tmp_path, tone):
+    other, size = tmp_path / "other.wav", tone.stat().st_size
+    files.write(other, 0.1 * np.cos(np.arange(RATE_HZ) / 5), RATE_HZ, {})
+    most = size + other.stat().st_size
+    root = tmp_path / "root"
+    first, _ = uploads.recordings(root, [tone], most)
+    folder = root / places.UPLOADS
+    packed = zipped(tmp_path / "x.zip", [("a/b.wav", other.read_bytes())])
+    for paths in ([other], [packed]):
+        with pytest.raises(ValueError, match="--uploads-gb") as caught:
+            uploads.recordings(root, paths, most - 1)
+        assert f"no run needs any more in {folder}" in str(caught.value)
+        assert list(folder.iterdir()) == [first]
+    # What is there already takes no more room.
+    assert uploads.recordings(root, [tone], 1)[0] == first
+    assert uploads.recordings(root, [other], most)[0].parent == folder
+
+
 def test_a_file_that_is_too_long_is_not_decoded(tone):
     assert not uploads.problem(tone, longest=1.0)
     assert "at most 0 are taken" in uploads.problem(tone, longest=0.5)

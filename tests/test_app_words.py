@@ -1,15 +1,23 @@
 """Wake words from a form, and listening with what became of them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import tiny_wake_word
 import tiny_words
 
-from distill_jax import delivery, detection, export, quantised, report, streaming
+from distill_jax import (
+    delivery,
+    detection,
+    export,
+    quantised,
+    report,
+    streaming,
+)
 from distill_jax import wakeword as wakewords
-from distill_jax.app import hearing, places, planning, progress, runs
+from distill_jax.app import hearing, judging, places, planning, progress, runs
 from distill_jax.audio import files
 from distill_jax.wakeword import plan as plans
 
@@ -152,6 +160,25 @@ def test_a_run_and_its_file_hear_the_same_word(root):
     with pytest.raises(places.OutsideError):
         hearing.opened(root, "../x")
     assert hearing.judged(root, "old/run") is None
+
+
+def test_a_run_is_judged_and_its_report_found(root, tmp_path):
+    run = shutil.copytree(root / "old", tmp_path / "old") / "run"
+    # The run has moved, and its recordings with it.
+    text = (run / "config.json").read_text()
+    (run / "config.json").write_text(text.replace(str(root), str(tmp_path)))
+    assert judging.choices(tmp_path) == ["old/run"]
+    titles = [event.title for event in judging.evaluate(tmp_path, "old/run", "high")]
+    assert titles == ["opening the run", "listening to long sound"]
+    assert runs.look(tmp_path, "old/run").page == "old/run/report/index.html"
+    assert hearing.judged(tmp_path, "old/run").figures["word"] == "high"
+
+
+def test_a_run_with_recordings_from_elsewhere_is_not_judged(root, tmp_path):
+    shutil.copytree(root / "old" / "run", tmp_path / "run")
+    with pytest.raises(places.OutsideError, match="is outside the work directory"):
+        list(judging.evaluate(tmp_path, "run", "high"))
+    assert not (tmp_path / "run" / "report").exists()
 
 
 def test_triggers_are_a_second_apart():

@@ -129,6 +129,15 @@ def folders(root, wanted):
     return sorted(found)
 
 
+def size(folder):
+    """Bytes of all files in a folder, at any depth; no link is followed."""
+    return sum(
+        Path(place, name).lstat().st_size
+        for place, _, names in os.walk(folder)
+        for name in names
+    )
+
+
 def _below(folder):
     with os.scandir(folder) as entries:
         return [

@@ -37,6 +37,7 @@ class Options(NamedTuple):
       port: 0 takes one that is free.
       password: "" asks for none, on loopback only.
       upload_mb: largest file that is taken.
+      uploads_gb: that all uploads together may take.
     """
 
     root: Path
@@ -44,6 +45,7 @@ class Options(NamedTuple):
     port: int = 7860
     password: str = ""
     upload_mb: int = 500
+    uploads_gb: float = 20.0
 
 
 def build(options, trainer):
@@ -67,7 +69,7 @@ def build(options, trainer):
     app.get("/files/{name:path}")(_files(root))
     gr.mount_gradio_app(
         app,
-        whole.page(Desk(root, trainer)),
+        whole.page(Desk(root, trainer, options.uploads_gb * 1e9)),
         "/",
         server_name=options.host,
         server_port=options.port,

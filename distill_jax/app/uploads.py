@@ -11,21 +11,23 @@ from distill_jax.audio import files
 # A compressed file can be hours of sound and gigabytes of memory.
 LONGEST_SECONDS = 900.0
 FIRST = 5  # problems that are told
+MOST_BYTES = 20_000_000_000  # of all uploads together
 
 
-def recordings(root, paths, limits=None):
+def recordings(root, paths, most_bytes=MOST_BYTES):
     """Keeps an archive, or single sounds, as a folder in the root.
 
     Args:
       root: work directory.
       paths: one .zip, or sound files, as they were uploaded.
-      limits: `archives.Limits`.
+      most_bytes: that all uploads together may take.
 
     Returns:
       The folder; the same one for the same content, and a line on what was kept.
 
     Raises:
-      ValueError: neither; tells which files are no sounds, and why.
+      ValueError: neither; tells which files are no sounds, and why. Or there is no
+        room for it; tells what to delete.
     """
     paths = [Path(path) for path in paths or ()]
     if not paths:
@@ -36,11 +38,13 @@ def recordings(root, paths, limits=None):
     folder = _folder(root, paths)
     if not folder.is_dir():
         if zips:
-            archives.unpack(zips[0], folder, limits)
+            archives.unpack(zips[0], folder)
             checked(sorted(_sounds(folder)), folder)
         else:
             checked(paths)
             _copy(paths, folder)
+        # Now that it is known what an archive takes.
+        _in_room(folder, most_bytes)
     top, count = _top(folder), sum(1 for _ in _sounds(folder))
     return top, f"{count} recordings in {places.shown(root, top)}"
 
@@ -119,6 +123,19 @@ def _folder(root, paths):
     folder = places.inside(root, f"{places.UPLOADS}/{stem}-{seen.hexdigest()[:10]}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _in_room(folder, most_bytes):
+    """Takes an upload away again where all of them take too much room."""
+    mine, every = (places.size(each) for each in (folder, folder.parent))
+    if every > most_bytes:
+        shutil.rmtree(folder)
+        raise ValueError(
+            f"this takes {mine / 1e9:.3g} GB and earlier uploads "
+            f"{(every - mine) / 1e9:.3g}, at most {most_bytes / 1e9:.3g} are kept in "
+            f"all; delete folders that no run needs any more in {folder.parent}, or "
+            "start the app with a higher --uploads-gb"
+        )
 
 
 def _copy(paths, folder):

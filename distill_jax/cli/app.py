@@ -12,6 +12,9 @@ def app(options):
         gate.check(options.host, options.password)
     require(options.upload_mb > 0, f"--upload-mb is {options.upload_mb}, expected more")
     require(
+        options.uploads_gb > 0, f"--uploads-gb is {options.uploads_gb}, expected more"
+    )
+    require(
         importlib.util.find_spec("gradio"),
         "gradio is missing: pip install 'distill_jax[app]'",
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import gradio as gr
 
-from distill_jax.app import training
+from distill_jax.app import training, uploads
 
 
 class Desk(NamedTuple):
@@ -16,10 +16,12 @@ class Desk(NamedTuple):
     Attributes:
       root: work directory.
       trainer: `training.Trainer`.
+      most_bytes: that all uploads together may take.
     """
 
     root: Path
     trainer: training.Trainer
+    most_bytes: float = uploads.MOST_BYTES
 
 
 def told(function):

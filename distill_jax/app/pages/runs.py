@@ -2,8 +2,8 @@
 
 import gradio as gr
 
-from distill_jax.app import charts, runs
-from distill_jax.app.pages import told
+from distill_jax.app import charts, judging, runs
+from distill_jax.app.pages import renewed, told
 
 EMPTY = "No run yet: begin one in “Wake word” or “Sound”, or put one into the folder."
 QUIET = {"show_progress": "hidden"}
@@ -27,6 +27,8 @@ def tab(desk):
             elem_id="runs-chosen",
         )
         curves = gr.HTML(elem_id="runs-curves")
+        with gr.Accordion("Judge a keyword network over long sound", open=False):
+            judge = _judging(desk)
 
     @told
     def renew(kept):
@@ -48,6 +50,36 @@ def tab(desk):
             "nothing was logged"
         )
 
+    shown.select(
+        lambda name: renewed(judging.choices(desk.root), name), judge, judge, **QUIET
+    )
     shown.select(renew, chosen, [table, chosen], **QUIET)
     again.click(renew, chosen, [table, chosen], **QUIET)
     chosen.change(draw, chosen, curves, **QUIET)
+
+
+def _judging(desk):
+    """Widgets that judge a run in the background; the list of runs."""
+    gr.Markdown(
+        "Missed words and false accepts on its test recordings, clean and in noise, "
+        "as distill-jax evaluate tells them. When it is done, look again: the run's "
+        "name in the table leads to the report."
+    )
+    with gr.Row(equal_height=True):
+        run = gr.Dropdown(
+            judging.choices(desk.root), value=None, label="Run", elem_id="judge-run"
+        )
+        word = gr.Textbox(
+            label="Word", placeholder="needed only where it knows several"
+        )
+        judge = gr.Button("Judge", elem_id="judge")
+
+    @told
+    def begin(name, word):
+        if not name:
+            raise ValueError("choose a run to judge")
+        work = judging.evaluate(desk.root, name, (word or "").strip())
+        desk.trainer.start(f"judging {name}", lambda: work)
+
+    judge.click(begin, [run, word])
+    return run

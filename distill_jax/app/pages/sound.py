@@ -60,7 +60,11 @@ def _train(desk, timer):
 
     @told
     def begin(upload, folder, name, steps, changes):
-        data = uploads.recordings(desk.root, upload)[0] if upload else folder or ""
+        data = (
+            uploads.recordings(desk.root, upload, desk.most_bytes)[0]
+            if upload
+            else folder or ""
+        )
         form = playing.Form(name, str(data), steps, changes or "")
         config, made = playing.config(desk.root, form)
         desk.trainer.start(name, lambda: playing.train(config, made))

@@ -169,7 +169,7 @@ def _form(desk, values):
     *steps, per_hour, seed, noise, name, changes = rest
     data = ""
     if source == UPLOADED:
-        data, _ = uploads.recordings(desk.root, upload)
+        data, _ = uploads.recordings(desk.root, upload, desk.most_bytes)
     elif source == THERE:
         data = folder or ""
         if not data:

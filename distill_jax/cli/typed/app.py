@@ -18,6 +18,7 @@ class App(NamedTuple):
       port: Of the address; 0 takes a free one.
       password: To be typed in the browser, with any user name.
       upload_mb: Largest file that can be uploaded.
+      uploads_gb: Most that all uploads together may take, in GB.
     """
 
     workdir: Path = Path("runs")
@@ -25,3 +26,4 @@ class App(NamedTuple):
     port: int = 7860
     password: str = ""
     upload_mb: int = 500
+    uploads_gb: float = 20.0
