@@ -31,8 +31,7 @@ FLOORS = [
     ("ledger", "delivery", "inspection"),
     ("jobs",),
     ("wakeword",),
-    ("app",),
-    ("notebook",),
+    ("app", "notebook"),
     ("main", "cli"),
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

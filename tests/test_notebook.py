@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from distill_jax import notebook
-from distill_jax.app import hearing
+from distill_jax.word_report import scores
 
 PLAYER = re.compile(r'<audio controls src="data:audio/wav;base64,([^"]+)"')
 
@@ -45,7 +45,7 @@ def test_players_hold_the_sounds_and_tables_only_text(shown):
 def test_timeline_shows_the_scores_and_tells_when_it_was_heard(shown):
     at_n = np.arange(0, 3, 0.02)
     score_n = np.where(np.abs(at_n - 1.5) < 0.1, 0.9999, 0.01)
-    heard = hearing.Heard("file", "word", score_n, at_n)
+    heard = scores.Heard("file", "word", score_n, at_n)
     with shown() as captured:
         notebook.timeline([heard], 0.5, [(1.0, 1.5)])
     assert len(kinds(captured, "image/png")) == 1

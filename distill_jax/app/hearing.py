@@ -6,17 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distill_jax import (
-    classifier,
-    detection,
-    export,
-    exported,
-    streaming,
-    word_report,
-)
+from distill_jax import export, exported, word_report
 from distill_jax.app import charts, places, runs
 from distill_jax.audio import files
-from distill_jax.word_report import network
 
 # Scores are shown as log-odds: sure ones differ there.
 LOWEST, HIGHEST = -8.0, 12.0
@@ -24,22 +16,6 @@ TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 TASKS = ("distill", "qat")
 FORMATS = (".tflite", ".onnx", ".npz")
 SCENES_HEADER = ("noise", "words missed", "false accepts per hour")
-
-
-class Heard(NamedTuple):
-    """What a network makes of a sound.
-
-    Attributes:
-      name: of the run or file.
-      word: that is listened for.
-      score_n: smoothed, [scores].
-      at_n: seconds that had been heard at each.
-    """
-
-    name: str
-    word: str
-    score_n: np.ndarray
-    at_n: np.ndarray
 
 
 class Judged(NamedTuple):
@@ -155,63 +131,6 @@ def errors(root, found):
             )
         )
     return rows
-
-
-def opened(root, name, word=""):
-    """A run or an exported file, to listen with.
-
-    Args:
-      root: work directory.
-      name: of a folder or of an exported file in it.
-      word: to listen for; "" is what it was judged for, or the only one.
-
-    Returns:
-      (name, word, `streaming.Scorer`).
-
-    Raises:
-      OSError, ValueError: there is none, it is damaged or does not know the word.
-      checkpoints.CheckpointError: a run without a good checkpoint.
-      runtimes.MissingRuntimeError: what runs the file is not installed.
-    """
-    path = places.inside(root, name)
-    known = exported.load(path) if path.is_file() else network.load(path)
-    word = word or (known.chosen or {}).get("word", "")
-    number = classifier.chosen_word(known.labels, word)
-    return name, known.labels[number], classifier.scorer(known, number)
-
-
-def listen(known, audio_s, listening=None):
-    """Scores of a sound.
-
-    Args:
-      known: what `opened` gives.
-      audio_s: at its rate, [samples].
-      listening: {"step_seconds", "smooth"} of a report; None takes the usual.
-
-    Returns:
-      `Heard`.
-
-    Raises:
-      ValueError: the sound is shorter than a window.
-    """
-    name, word, scorer = known
-    listening = listening or word_report.Listening()._asdict()
-    step = streaming.steps(scorer, listening["step_seconds"])
-    # Words at the very beginning are heard, too.
-    window = scorer.frames * scorer.hop
-    padded_s = np.pad(audio_s, (window, 0))
-    score_n, at_n = streaming.scores(scorer, padded_s, step)
-    score_n = streaming.smooth(score_n, listening["smooth"])
-    return Heard(name, word, score_n, (at_n - window) / scorer.rate_hz)
-
-
-def triggers(heard, threshold, refractory_seconds=1.0):
-    """When the word was heard, seconds."""
-    over_n = heard.at_n[heard.score_n >= threshold]
-    milliseconds = detection.spaced(
-        np.round(1000 * over_n).astype(int), round(1000 * refractory_seconds)
-    )
-    return (milliseconds / 1000).tolist()
 
 
 def timeline(all_heard, threshold):

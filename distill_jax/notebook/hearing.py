@@ -5,10 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from distill_jax import report, word_report
-from distill_jax.app import hearing
 from distill_jax.notebook import showing
 from distill_jax.word_report import job as jobs
-from distill_jax.word_report import network, opening
+from distill_jax.word_report import network, opening, scores
 
 
 class Excerpt(NamedTuple):
@@ -93,14 +92,14 @@ def timeline(all_heard, threshold, said=()):
     """Shows scores over time, with the threshold and where the word is said.
 
     Args:
-      all_heard: list of `app.hearing.Heard`.
+      all_heard: list of `word_report.scores.Heard`.
       threshold: lowest score that triggers.
       said: (first second, last second) each.
     """
-    scores = {each.name: (each.at_n, each.score_n) for each in all_heard}
+    curves = {each.name: (each.at_n, each.score_n) for each in all_heard}
     title = f"Score of {all_heard[0].word!r}"
-    showing.draw(report.timeline, scores, threshold, said, title)
+    showing.draw(report.timeline, curves, threshold, said, title)
     for each in all_heard:
-        at = hearing.triggers(each, threshold)
+        at = scores.triggers(each, threshold)
         moments = ", ".join(f"{second:.1f} s" for second in at) or "never"
         print(f"{each.name} heard {each.word!r}: {moments}")

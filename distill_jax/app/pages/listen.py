@@ -4,8 +4,9 @@ from html import escape
 
 import gradio as gr
 
-from distill_jax.app import charts, hearing, uploads
+from distill_jax.app import charts, hearing, places, uploads
 from distill_jax.app.pages import renewed, told
+from distill_jax.word_report import scores
 
 TEXT = (
     "Choose a trained run or an exported INT8 file, then record or upload a sound. The "
@@ -97,9 +98,10 @@ def _wire(desk, asked, shown, listen):
         listening = found and found.figures["listening"]
         made = []
         for each in filter(None, names):
-            known = hearing.opened(desk.root, each, (word or "").strip())
-            audio_s = uploads.sound(sound, known[2].rate_hz)
-            made.append(hearing.listen(known, audio_s, listening))
+            path = places.inside(desk.root, each)
+            known = scores.opened(path, (word or "").strip())
+            audio_s = uploads.sound(sound, known[1].rate_hz)
+            made.append(scores.listen(each, known, audio_s, listening))
         return made, _timeline(made, odds)
 
     def move(name, heard, odds):
@@ -116,7 +118,7 @@ def _timeline(heard, odds):
     threshold = hearing.share(odds)
     lines = []
     for each in heard:
-        times = hearing.triggers(each, threshold)
+        times = scores.triggers(each, threshold)
         at = ", ".join(f"{time:.2f} s" for time in times)
         said = f"“{each.word}” heard at {at}" if times else f"“{each.word}” not heard"
         highest = f"highest score {each.score_n.max(initial=0):.4g}"
