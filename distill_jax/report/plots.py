@@ -243,10 +243,19 @@ def spectrograms(path, rows, column_titles, row_titles, scale):
 
 
 def _picture_in(axis, picture_ft, scale, colours_and_limits):
-    colours, (low, high) = colours_and_limits
     mels, frames = picture_ft.shape
+    seconds = frames * scale.frame_seconds
+    image = _image_in(axis, picture_ft, seconds, colours_and_limits)
+    ticks_hz = [hz for hz in TICKS_HZ if hz <= scale.band_hz[-1]]
+    place = np.interp(ticks_hz, scale.band_hz, np.arange(mels))
+    axis.set_yticks(place, [f"{hz:,}" for hz in ticks_hz])
+    return image
+
+
+def _image_in(axis, picture_ft, seconds, colours_and_limits):
+    colours, (low, high) = colours_and_limits
     axis.grid(visible=False)
-    image = axis.imshow(
+    return axis.imshow(
         picture_ft,
         colours,
         vmin=low,
@@ -254,12 +263,8 @@ def _picture_in(axis, picture_ft, scale, colours_and_limits):
         origin="lower",
         aspect="auto",
         interpolation="nearest",
-        extent=(0, frames * scale.frame_seconds, -0.5, mels - 0.5),
+        extent=(0, seconds, -0.5, len(picture_ft) - 0.5),
     )
-    ticks_hz = [hz for hz in TICKS_HZ if hz <= scale.band_hz[-1]]
-    place = np.interp(ticks_hz, scale.band_hz, np.arange(mels))
-    axis.set_yticks(place, [f"{hz:,}" for hz in ticks_hz])
-    return image
 
 
 def _extremes(arrays):

@@ -4,7 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill_jax.report.plots import COLOURS, DASHES, _colours, _extremes, _figure
+from distill_jax.report.plots import (
+    COLOURS,
+    DASHES,
+    _colours,
+    _extremes,
+    _figure,
+    _image_in,
+)
 
 # Scores nearer to 0 and to 1 are drawn there.
 LEAST = 1e-6
@@ -45,18 +52,7 @@ def tracks(path, tracks, title):
 
 def _track_in(axis, track):
     limits = track.limits or _extremes([track.picture_ft])
-    colours, (low, high) = _colours(limits)
-    axis.grid(visible=False)
-    image = axis.imshow(
-        track.picture_ft,
-        colours,
-        vmin=low,
-        vmax=high,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0, track.seconds, -0.5, len(track.picture_ft) - 0.5),
-    )
+    image = _image_in(axis, track.picture_ft, track.seconds, _colours(limits))
     axis.figure.colorbar(image, ax=axis, label=track.unit, pad=0.01)
 
 
