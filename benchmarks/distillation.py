@@ -12,22 +12,18 @@ weights where you have them,
 else their stand-ins (`:wav2vec2_bert,stand_in`). Every finished run is a line of
 RUNS/results.jsonl and is not done again; what the budget stops goes on where it was.
 Students are depthwise TinyConv unless a row says otherwise, all of one length; the
-newest checkpoint is judged on test clips, clean and in noise (`tiny_conv_sweep`).
+newest checkpoint is judged on test clips, clean and in noise (`seeds`).
 Teachers of `all` and `few` know all labels, as pretraining would have taught them; the
 student of `few` knows 5 %.
 """
 
-import argparse
 import json
-import statistics
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-from benchmarks.tiny_conv_sweep import LEVELS_DB, RECORDINGS, accuracies, trained
+from benchmarks import seeds
 from configs.distill import get_config
-from distill_jax import detection, main, student, train
+from distill_jax import detection, main, student
 
 BOTH, FIRST, SECOND, NONE = (0, 1), (0,), (1,), ()
 FEW = {"data.fraction": 0.05}
@@ -110,107 +106,83 @@ def spoken(options):
 
 def run(key, options, until):
     """Trains and judges; None if the time was over before it was done."""
-    table, row, seed = key
+    table, row, seed, *_ = key
     config = config_of(table, row, seed, options)
     views = "" if options.views == VIEWS else f"-{options.views}_views"
     name = f"{table}-{row}-{options.steps}-{seed}{views}"
     workdir = options.runs / name.replace(" ", "_").replace(",", "")
-    seconds = trained(config, workdir, until)
+    seconds = seeds.trained(config, workdir, until)
     if seconds is None:
         return None
-    right, clips = accuracies(student.load(workdir, "latest"))
+    right, clips = seeds.accuracies(student.load(workdir, "latest"))
     which = {"table": table, "row": row, "seed": seed, "steps": options.steps}
     which["views"] = options.views
     return {**which, "seconds": seconds, "clips": clips, "right": right}
 
 
-def views_of(record):
-    """How many variations of a clip were kept; the first records do not tell."""
-    return record.get("views", 4)
+def key_of(record):
+    """The first records do not tell how many variations of a clip were kept: 4."""
+    names = ("table", "row", "seed", "steps")
+    return *(record[name] for name in names), record.get("views", VIEWS)
 
 
 def show(records):
     """Prints a line for every row: means over seeds, standard deviations, each run."""
-    columns = ["clean", *(f"{level} dB" for level in LEVELS_DB)]
-    groups = {}
-    for record in records:
-        named = (record[name] for name in ("table", "row", "steps"))
-        group = (*named, views_of(record))
-        groups.setdefault(group, []).append(record)
-    head = f"{'table':7} {'row':24} steps views seeds  "
-    print(head + "  ".join(f"{c:>10}" for c in columns))
-    for (table, row, steps, views), group in groups.items():
-        cells = []
-        for column in columns:
-            shares = [100 * r["right"][column] / r["clips"] for r in group]
-            spread = f" ±{statistics.stdev(shares):.1f}" if len(shares) > 1 else ""
-            cells.append(f"{statistics.mean(shares):.1f}{spread}")
-        each = " ".join(
-            f"{100 * r['right']['clean'] / r['clips']:.1f}/"
-            f"{100 * r['right']['0 dB'] / r['clips']:.1f}"
-            for r in group
-        )
-        print(
-            f"{table:7} {row:24} {steps:5} {views:5} {len(group):5}  "
-            + "  ".join(f"{cell:>10}" for cell in cells)
-            + f"   runs, clean/0 dB: {each}"
-        )
+    columns = "  ".join(f"{condition:>10}" for condition in seeds.CONDITIONS)
+    print(f"{'table':7} {'row':24} steps views seeds  {columns}")
+    records = [{"views": VIEWS} | record for record in records]
+    names = ("table", "row", "steps", "views")
+    for (table, row, steps, views), group in seeds.grouped(records, names).items():
+        start = f"{table:7} {row:24} {steps:5} {views:5} {len(group):5}"
+        print(f"{start}  {cells(group)}")
     if records:
         clips = records[0]["clips"]
         low, high = detection.wilson(round(0.95 * clips), clips)
         print(f"95 % interval of 95 % right: {100 * low:.1f} to {100 * high:.1f}")
 
 
+def cells(group):
+    """Shares of a row's records as text."""
+    found = {
+        condition: seeds.shares(group, lambda record: record["right"], condition)
+        for condition in seeds.CONDITIONS
+    }
+    means = "  ".join(f"{seeds.mean(shares):>10}" for shares in found.values())
+    both = zip(found["clean"], found["0 dB"], strict=True)
+    each = " ".join(f"{clean:.1f}/{noisy:.1f}" for clean, noisy in both)
+    return f"{means}   runs, clean/0 dB: {each}"
+
+
 def parsed():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = seeds.arguments(__doc__, "runs/evidence")
     parser.add_argument("--teachers", required=True, help="two folders, comma between")
     parser.add_argument("--tables", default=",".join(TABLES))
     parser.add_argument("--rows", default="", help="separated by ;, all if not given")
-    parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--views", type=int, default=VIEWS)
-    parser.add_argument("--budget-minutes", type=float, default=60.0)
-    parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
-    parser.add_argument("--root", type=Path, default=RECORDINGS)
     return parser.parse_args()
 
 
 def chosen(options):
-    """(table, row, seed) of all that is asked for, rows complete one by one."""
-    rows = options.rows.split(";") if options.rows else None
+    """(table, row, seed, steps, views) of all asked for, rows complete one by one."""
+    tables = options.tables.split(",")
+    seeds.known(tables, TABLES)
+    there = {row for table in tables for row in TABLES[table]}
+    rows = options.rows.split(";") if options.rows else there
+    seeds.known(rows, there)
     return [
-        (table, row, int(seed))
-        for table in options.tables.split(",")
+        (table, row, int(seed), options.steps, options.views)
+        for table in tables
         for row in TABLES[table]
         for seed in options.seeds.split(",")
-        if rows is None or row in rows
+        if row in rows
     ]
 
 
 @main.said()
 def table():
     options = parsed()
-    options.runs.mkdir(parents=True, exist_ok=True)
-    train.cache_compilations(options.runs / "xla")
-    path = options.runs / "results.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    records = [json.loads(line) for line in lines]
-    keys = ("table", "row", "seed", "steps")
-    done = {(*(r[key] for key in keys), views_of(r)) for r in records}
-    until = time.perf_counter() + 60 * options.budget_minutes
-    for key in chosen(options):
-        if (*key, options.steps, options.views) in done:
-            continue
-        over = time.perf_counter() > until
-        record = None if over else run(key, options, until)
-        if record is None:
-            print("time is over; give the same command again to go on")
-            break
-        records.append(record)
-        with path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-        print(json.dumps(record), flush=True)
-    show(records)
+    show(seeds.completed(options, chosen(options), key_of, run))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,11 @@ RUNS/results.jsonl and is not done again; what was stopped, by the budget or by 
 goes on where it was.
 """
 
-import argparse
-import json
 import statistics
-import time
-from pathlib import Path
 
-from benchmarks.tiny_conv_sweep import RECORDINGS, trained
+from benchmarks import seeds
 from configs import distill, qat
-from distill_jax import checkpoints, export, ledger, main, quantised, train
+from distill_jax import checkpoints, export, ledger, main, quantised
 from distill_jax.export import runtimes
 
 NETWORKS = {"depthwise": "none,depthwise", "full": "none"}
@@ -50,13 +46,14 @@ def finished(workdir, steps):
         return False
 
 
-def run(name, seed, options, until):
+def run(key, options, until):
     """Trains and judges; None if the time was over before it was done."""
+    name, seed, _ = key
     folder = options.runs / f"{name}-{options.steps}-{seed}"
     for workdir, config in configs_of(name, seed, folder, options).items():
         if finished(workdir, config.steps):
             continue
-        if trained(config, workdir, until) is None:
+        if seeds.trained(config, workdir, until) is None:
             return None
     rows = list(ledger.rows(folder / "int8", folder / "float"))
     ledger.write(folder / "int8", rows)
@@ -83,21 +80,15 @@ def sizes(workdir):
     return {"bytes": lengths, "arena": runtimes.arena(files["tflite"])}
 
 
-def done_before(path):
-    """{(network, seed, steps): record}."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    records = [json.loads(line) for line in lines]
-    return {(r["network"], r["seed"], r["steps"]): r for r in records}
+def key_of(record):
+    return record["network"], record["seed"], record["steps"]
 
 
 def show(records):
     """Prints per cent right of every seed, with what integers cost on the mean."""
-    groups = {}
-    for record in records:
-        groups.setdefault((record["network"], record["steps"]), []).append(record)
-    for (name, steps), group in groups.items():
-        seeds = ", ".join(str(record["seed"]) for record in group)
-        print(f"\n{name}, {steps} steps, seeds {seeds}; {group[0]['clips']} clips")
+    for (name, steps), group in seeds.grouped(records, ("network", "steps")).items():
+        numbers = ", ".join(str(record["seed"]) for record in group)
+        print(f"\n{name}, {steps} steps, seeds {numbers}; {group[0]['clips']} clips")
         for row in group[0]["rows"]:
             cells = [cell(group, row, condition) for condition in AIMS]
             wrong = [record["rows"][row]["wrong"] for record in group]
@@ -109,9 +100,7 @@ def cell(group, row, condition):
     """A row's shares, their mean, and that less the float network's."""
 
     def shares(row):
-        return [
-            100 * record["rows"][row][condition] / record["clips"] for record in group
-        ]
+        return seeds.shares(group, lambda record: record["rows"][row], condition)
 
     each, change = shares(row), statistics.mean(shares(row))
     change -= statistics.mean(shares("float"))
@@ -119,40 +108,26 @@ def cell(group, row, condition):
     return f"{condition}: {numbers} mean {statistics.mean(each):.2f} ({change:+.2f})"
 
 
+def chosen(options):
+    """(network, seed, steps) of all that is asked for."""
+    numbers = [int(seed) for seed in options.seeds.split(",")]
+    names = options.networks.split(",")
+    seeds.known(names, NETWORKS)
+    # Seeds outside: with little time every network is seen once first.
+    return [(name, seed, options.steps) for seed in numbers for name in names]
+
+
 def parsed():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = seeds.arguments(__doc__, "runs/int8")
     parser.add_argument("--networks", default=",".join(NETWORKS))
-    parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--budget-minutes", type=float, default=60.0)
-    parser.add_argument("--runs", type=Path, default=Path("runs/int8"))
-    parser.add_argument("--root", type=Path, default=RECORDINGS)
     return parser.parse_args()
 
 
 @main.said()
 def sweep():
     options = parsed()
-    options.runs.mkdir(parents=True, exist_ok=True)
-    train.cache_compilations(options.runs / "xla")
-    path = options.runs / "results.jsonl"
-    records = done_before(path)
-    until = time.perf_counter() + 60 * options.budget_minutes
-    seeds = map(int, options.seeds.split(","))
-    # Seeds outside: with little time every network is seen once first.
-    todo = [(name, seed) for seed in seeds for name in options.networks.split(",")]
-    for name, seed in todo:
-        if (name, seed, options.steps) in records:
-            continue
-        over = time.perf_counter() > until
-        record = None if over else run(name, seed, options, until)
-        if record is None:
-            print("time is over; give the same command again to go on")
-            break
-        records[name, seed, options.steps] = record
-        with path.open("a") as file:
-            file.write(json.dumps(record, default=int) + "\n")
-    show(records.values())
+    show(seeds.completed(options, chosen(options), key_of, run))
 
 
 if __name__ == "__main__":
