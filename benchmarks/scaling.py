@@ -21,7 +21,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks import compiled_costs, corpus_costs, jobs_by_formula, layer_costs, pods
+from benchmarks import (
+    compiled_costs,
+    corpus_costs,
+    jobs_by_formula,
+    layer_costs,
+    pods,
+    seeds,
+)
 from benchmarks.layer_costs import total
 from distill_jax.audio import augment, files
 from distill_jax.data import manifest
@@ -272,7 +279,14 @@ SHOWN = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(SHOWN), help="what to show")
-    for name in parser.parse_args().only.split(","):
+    names = parser.parse_args().only.split(",")
+    seeds.known(names, SHOWN)
+    if len(jax.devices()) < DEVICES:
+        raise SystemExit(
+            f"needs {DEVICES} devices, found {len(jax.devices())}: unset XLA_FLAGS and "
+            "JAX_PLATFORMS, and it takes parts of this machine's CPU"
+        )
+    for name in names:
         print(f"\n{name}\n")
         SHOWN[name]()
 

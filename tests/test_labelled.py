@@ -192,6 +192,16 @@ def test_silence_without_noise_is_refused(words, cache):
         labelled.read(words, cache, S(silence=0.1, folds=5))
 
 
+def test_silence_tells_how_long_a_noise_would_do(words, tmp_path, cache):
+    noise = tmp_path / "one"
+    write(noise / "short.wav", 9.0)
+    settings = S(silence=0.1, noise=str(noise), folds=5)
+    with pytest.raises(ValueError, match=r"for valid, test: .* a recording of 10 s"):
+        labelled.read(words, cache, settings)
+    write(noise / "long.wav", 10.0)
+    assert labelled.read(words, cache, settings).noise
+
+
 def test_background_noise_of_the_corpus_is_no_word(words, cache):
     write(words / "_background_noise_" / "hum.wav", 30.0)
     for number in range(5):

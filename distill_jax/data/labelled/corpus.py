@@ -220,11 +220,15 @@ def _silence(noise, counts, settings):
     here = {split: [clip for clip in noise if clip.split == split] for split in SPLITS}
     empty = [split for split in SPLITS if counts[split] and not here[split]]
     if empty:
+        window = settings.window_seconds
+        # Of fewer recordings each is cut, and the smallest share is judged with.
+        long = window / min(background.SHARES)
         raise ValueError(
-            f"config.data.silence={settings.silence:g} needs background noise of at "
-            f"least {settings.window_seconds:g} s to {', '.join(empty)} with, found "
-            f"{len(noise)} stretch(es); set config.data.noise to a folder of "
-            f"recordings, or name it {layouts.BACKGROUND}, or set silence=0"
+            f"config.data.silence={settings.silence:g} needs background noise for "
+            f"{', '.join(SPLITS)}, found none of {window:g} s or more for "
+            f"{', '.join(empty)}: set config.data.noise to a folder with a recording "
+            f"of {long:g} s or with {background.ENOUGH_FILES} of {window:g} s, or name "
+            f"it {layouts.BACKGROUND}, or set silence=0"
         )
     held = [
         clip
