@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from distill_jax.models import attention
 from distill_jax.models.long_attention import Blocks, Drop, Table, block_attention
@@ -62,7 +61,7 @@ def test_blocks_equal_the_dense_form_with_gradients(frames, one_head):
     def at_once(qkv, table_rk):
         return dense(qkv, table_rk, mask_bu)
 
-    @quick_jit
+    @jax.jit
     def both(qkv, table_rk):
         return [
             (y, pull_back(pull))
@@ -78,7 +77,7 @@ def test_blocks_equal_the_dense_form_with_gradients(frames, one_head):
 
 def test_blocks_without_table_or_mask_equal_the_dense_form():
     qkv, _ = draw(21)
-    found = quick_jit(lambda qkv: block_attention(qkv, blocks=Blocks(8)))(qkv)
+    found = jax.jit(lambda qkv: block_attention(qkv, blocks=Blocks(8)))(qkv)
     expected = attention.weigh(attention.scores(*qkv[:2]), qkv[2])
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -155,10 +154,10 @@ def test_both_forms_of_the_module_agree(kind):
     context = Context(half_masked(30))
     positions = Positions(kind, LEFT, RIGHT)
     dense_form = SelfAttention(2, positions, form="dense")
-    variables = quick_jit(dense_form.init)(jax.random.key(0), x_btd, context)
+    variables = jax.jit(dense_form.init)(jax.random.key(0), x_btd, context)
     blocks_form = SelfAttention(2, positions, form="blocks")
-    found = quick_jit(blocks_form.apply)(variables, x_btd, context)
-    expected = quick_jit(dense_form.apply)(variables, x_btd, context)
+    found = jax.jit(blocks_form.apply)(variables, x_btd, context)
+    expected = jax.jit(dense_form.apply)(variables, x_btd, context)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -176,7 +175,7 @@ def test_blocks_drop_weights_after_the_softmax(one_head):
     qkv = (query, key, value)
     kept = block_attention(qkv, None, table, blocks)
     drop = Drop(0.3, jax.random.key(0))
-    attend = quick_jit(lambda drop: block_attention(qkv, None, table, blocks, drop))
+    attend = jax.jit(lambda drop: block_attention(qkv, None, table, blocks, drop))
     dropped = np.asarray(attend(drop))
     zero = dropped == 0
     assert abs(zero.mean() - 0.3) < 0.02

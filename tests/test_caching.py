@@ -1,10 +1,10 @@
 import itertools
 import os
 
+import jax
 import numpy as np
 import pytest
 import tiny_tuition
-from quick import quick_jit
 from test_tuition import params_of
 
 from distill_jax import checkpoints, student, train
@@ -57,7 +57,7 @@ def test_live_and_kept_answers_give_the_same_losses(kept, config):
         def loss(frozen, batch):
             return task.loss_fn(params, state, task.annotate(frozen, batch), None)[0]
 
-        return quick_jit(loss)
+        return jax.jit(loss)
 
     ours, theirs = losses(cached), losses(live)
     for step, batch in enumerate(kept):

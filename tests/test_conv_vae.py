@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from distill_jax import weights
 from distill_jax.models.conv_vae import LOG_VAR_LIMIT, WEIGHT_RULES, ConvVAE
@@ -25,7 +24,7 @@ def spectrogram(seed, size, batch=BATCH):
 
 def variables_of(model, seed=0):
     feature_bftc = jnp.zeros((2, *model.size, 2))
-    return quick_jit(model.init)(jax.random.key(seed), feature_bftc)
+    return jax.jit(model.init)(jax.random.key(seed), feature_bftc)
 
 
 def channels_first(feature_bftc):
@@ -90,7 +89,7 @@ def ours(model, variables, inputs, train):
         loss = sum(jnp.vdot(p, o) for p, o in zip(pulls, outputs, strict=True))
         return loss, (outputs, state["batch_stats"])
 
-    grad = quick_jit(jax.grad(loss_fn, argnums=(0, 1), has_aux=True))
+    grad = jax.jit(jax.grad(loss_fn, argnums=(0, 1), has_aux=True))
     grads, (outputs, batch_stats) = grad(variables["params"], feature_bftc)
     return (*outputs, grads[1]), {"params": grads[0], "batch_stats": batch_stats}
 
@@ -151,7 +150,7 @@ def test_full_size_outputs_equal_torch(torch):
     tensors = numpy_of(oracle.state_dict())
     variables = weights.to_flax(tensors, WEIGHT_RULES, template)
     feature_bftc = spectrogram(5, (128, 94), batch=1)
-    found, out = quick_jit(model.apply)(variables, feature_bftc)
+    found, out = jax.jit(model.apply)(variables, feature_bftc)
     with torch.no_grad():
         feature = torch.tensor(channels_first(feature_bftc), dtype=torch.float64)
         expected = oracle(feature, torch.zeros(1, 128, dtype=torch.float64))

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_words
-from quick import quick_jit
 
 from distill_jax import optimizer, student
 from distill_jax.audio import augment, files, front_end
@@ -85,7 +84,7 @@ def test_twenty_updates_tell_a_batch_apart(task, started, annotated, config):
     config.steps = 20
     opt = optimizer.adamw(config)
 
-    @quick_jit
+    @jax.jit
     def update(params, state, opt_state, rng):
         (loss, (state, shown)), grads = jax.value_and_grad(task.loss_fn, has_aux=True)(
             params, state, batch, rng
@@ -110,7 +109,7 @@ def test_twenty_updates_tell_a_batch_apart(task, started, annotated, config):
 def test_evaluation_leaves_out_examples_without_weight(task, started, annotated):
     _, _, batch = annotated
     weight_b = jnp.array([1.0] * 5 + [0.0] * 3)
-    evaluate = quick_jit(task.eval_fn)
+    evaluate = jax.jit(task.eval_fn)
     one = evaluate(*started, {**batch, "weight_b": weight_b})
     changed_btf = batch["feature_btf"].at[5:].set(7.0)
     two = evaluate(

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from safetensors import safe_open
-from tiny_speech import quick_jit, rules_of
+from tiny_speech import rules_of
 
 from distill_jax import weights
 from distill_jax.models import hf
@@ -34,7 +34,7 @@ def test_every_hidden_state_equals_the_stored_one(path):
     model = hf.from_config(config)
     template = jax.eval_shape(model.init, jax.random.key(0), x, mask)
     variables = weights.to_flax(tensors, rules_of(config), template)
-    run = quick_jit(lambda v: (model.apply(v, x), model.apply(v, x, mask)))
+    run = jax.jit(lambda v: (model.apply(v, x), model.apply(v, x, mask)))
     (bare, _), (last, out) = run(variables)
     np.testing.assert_allclose(bare, arrays["bare.last"], atol=1e-5)
     np.testing.assert_allclose(last, arrays["masked.last"], atol=1e-5)

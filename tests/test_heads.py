@@ -7,7 +7,6 @@ from tiny_speech import (
     BERT_ADAPTER,
     WAVE,
     inputs,
-    quick_jit,
     run_both_ways,
     run_transformers,
     template_of,
@@ -73,7 +72,7 @@ def test_heads_train_with_their_encoder():
         template_of(model, config),
     )
 
-    @quick_jit
+    @jax.jit
     def train(seed):
         rngs = {"dropout": jax.random.key(seed)}
         return model.apply(variables, x, mask, train=True, rngs=rngs)[0]

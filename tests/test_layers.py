@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from distill_jax.models import depthwise, layers, strided
 
@@ -75,7 +74,7 @@ def assert_all_close(found, expected):
 def test_strided_conv_and_its_gradients_equal_torch(torch, form, size, widths):
     x_byxi, kernel_yxio = normal(0, 3, *size, widths[0]), normal(1, 3, 3, *widths)
     pull_byxo = normal(2, 3, -(-size[0] // 2), -(-size[1] // 2), widths[1])
-    conv = quick_jit(partial(ours, partial(strided.strided_conv, form=form)))
+    conv = jax.jit(partial(ours, partial(strided.strided_conv, form=form)))
     found = conv(x_byxi, kernel_yxio, pull_byxo)
     assert_all_close(found, torch_conv(torch, x_byxi, kernel_yxio, pull_byxo, 2))
 
@@ -86,7 +85,7 @@ def test_strided_conv_and_its_gradients_equal_torch(torch, form, size, widths):
 def test_conv_at_stride_1_and_its_gradients_equal_torch(torch, form, size):
     x_byxi, kernel_yxio = normal(0, 3, *size, 6), normal(1, 3, 3, 6, 5)
     pull_byxo = normal(2, 3, *size, 5)
-    conv = quick_jit(partial(ours, partial(strided.strided_conv, form=form, stride=1)))
+    conv = jax.jit(partial(ours, partial(strided.strided_conv, form=form, stride=1)))
     found = conv(x_byxi, kernel_yxio, pull_byxo)
     assert_all_close(found, torch_conv(torch, x_byxi, kernel_yxio, pull_byxo, 1))
 
@@ -99,7 +98,7 @@ def test_depthwise_conv_and_its_gradients_equal_torch(torch, form, size, stride)
     x_byxi, kernel_yx1i = normal(0, 3, *size, 5), normal(1, 3, 3, 1, 5)
     pull_byxi = normal(2, 3, -(-size[0] // stride), -(-size[1] // stride), 5)
     conv = partial(depthwise.depthwise_conv, form=form, stride=stride)
-    found = quick_jit(partial(ours, conv))(x_byxi, kernel_yx1i, pull_byxi)
+    found = jax.jit(partial(ours, conv))(x_byxi, kernel_yx1i, pull_byxi)
     assert_all_close(found, torch_conv(torch, x_byxi, kernel_yx1i, pull_byxi, stride))
 
 
@@ -110,7 +109,7 @@ def test_depthwise_conv_and_its_gradients_equal_torch(torch, form, size, stride)
 def test_transposed_conv_and_its_gradients_equal_torch(torch, form, size, widths):
     x_byxi, kernel_yxio = normal(0, 3, *size, widths[0]), normal(1, 3, 3, *widths)
     pull_byxo = normal(2, 3, 2 * size[0], 2 * size[1], widths[1])
-    conv = quick_jit(partial(ours, partial(strided.transposed_conv, form=form)))
+    conv = jax.jit(partial(ours, partial(strided.transposed_conv, form=form)))
     found = conv(x_byxi, kernel_yxio, pull_byxo)
     assert_all_close(found, torch_transposed(torch, x_byxi, kernel_yxio, pull_byxo))
 

@@ -93,16 +93,22 @@ def test_cells_name_what_is_there(path):
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
-    """Where they run, one after the other, and where is kept what they compile."""
-    return tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("cache")
+def place(tmp_path_factory, one_device):
+    """Where they run, one after the other, and in what environment."""
+    folder, before = tmp_path_factory.mktemp("runs"), os.environ.get("PYTHONPATH", "")
+    changes = {
+        "DISTILL_JAX_SMALL": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), before]),
+        "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
+    }
+    return folder, one_device | changes
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_from_top_to_bottom(path, places):
-    book = executed(path, *places)
+def test_notebook_runs_from_top_to_bottom(path, place):
+    book = executed(path, *place)
     pictures, players = WANTED[path.stem]
     found = [png for png in outputs(book, "image/png") if png]
     assert len(found) >= pictures
@@ -119,22 +125,14 @@ def test_notebook_runs_from_top_to_bottom(path, places):
     CHECKS[path.stem](text(book), outputs(book, "text/html"))
 
 
-def executed(path, folder, cache):
+def executed(path, folder, environment):
     """The notebook with its outputs; raises where a cell does."""
     book = read(path)
     where = {"metadata": {"path": str(folder)}}
     client = NotebookClient(
         book, timeout=SECONDS, startup_timeout=SECONDS, resources=where
     )
-    before = os.environ.get("PYTHONPATH", "")
-    changes = {
-        "DISTILL_JAX_SMALL": "1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), before]),
-        "XDG_CACHE_HOME": str(cache),
-        # One device, and programs that are compiled soonest.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
-    }
-    client.execute(env=os.environ | changes)
+    client.execute(env=environment)
     nbformat.write(book, folder / path.name)  # to be looked at
     return book
 

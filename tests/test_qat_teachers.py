@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 import tiny_tuition
-from quick import quick_jit
 from test_qat import get_config
 from test_tuition import LAYERS, batch_of
 
@@ -25,8 +24,8 @@ def test_the_students_teachers_go_on_teaching(tmp_path):
     asked = jax.eval_shape(task.annotate, frozen, {**batch, "step": np.int32(0)})
     assert set(LAYERS) < set(asked)
 
-    state = quick_jit(task.init)(jax.random.key(0))[1]
-    grad = quick_jit(
+    state = jax.jit(task.init)(jax.random.key(0))[1]
+    grad = jax.jit(
         jax.grad(lambda p: task.loss_fn(p, state, batch_of(task, config), None)[0])
     )(params)
     for path, leaf in jax.tree_util.tree_leaves_with_path(grad["projectors"]):

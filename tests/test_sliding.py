@@ -5,7 +5,6 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
-from tiny_speech import quick_jit
 
 from distill_jax.models import sliding
 from distill_jax.models.tiny_conv import TinyConv
@@ -28,7 +27,7 @@ def network(size, strides=(2, 2, 2, 1), **options):
 
 def each_window(module, variables, feature_tf, step):
     view_nft = np.lib.stride_tricks.sliding_window_view(feature_tf, module.size[0], 0)
-    apply = quick_jit(lambda variables, x_btf: module.apply(variables, x_btf)[0])
+    apply = jax.jit(lambda variables, x_btf: module.apply(variables, x_btf)[0])
     return apply(variables, view_nft[::step].swapaxes(1, 2))
 
 

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -193,13 +192,12 @@ def test_published_sizes_are_the_defaults(kind):
 
 
 @pytest.mark.slow
-def test_command_trains_calibrates_and_reports(tmp_path):
+def test_command_trains_calibrates_and_reports(tmp_path, one_device):
     root = tiny_words.recordings(tmp_path / "words")
     command = [sys.executable, "-m", "distill_jax.main", f"--workdir={tmp_path}/run"]
     command += [f"--config={ROOT}/configs/teacher.py:wav2vec2,tiny"]
     command += [f"--config.data.root={root}"]
-    flags = "--xla_backend_optimization_level=0"
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "XLA_FLAGS": flags}
+    environment = one_device | {"XDG_CACHE_HOME": str(tmp_path)}
     job = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280
     )

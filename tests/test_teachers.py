@@ -8,7 +8,6 @@ import pytest
 import tiny_speech
 import tiny_teacher
 from tiny_extraction import voice
-from tiny_speech import quick_jit
 
 from distill_jax import teacher_report, teachers, workdir
 from distill_jax.audio import kaldi, normalise
@@ -80,7 +79,7 @@ def test_an_encoder_of_a_folder_is_that_of_transformers(tmp_path, kind, fields):
     head = tiny_teacher.params(config)
     params = {**head, "encoder": variables["params"]}
     module, form = teachers.network(config), teachers.form(config)
-    run = quick_jit(
+    run = jax.jit(
         lambda params, x: teachers.outputs(module, form, {"params": params}, x)[1]
     )
     audio_bs = clips(4080)
@@ -98,7 +97,7 @@ def test_audio_stays_exact_beside_weights_in_bfloat16():
     """An offset that bfloat16 could not hold beside the sound changes nothing."""
     module, form, variables = tiny_teacher.network(tiny_teacher.config())
     variables = jax.tree.map(lambda leaf: jnp.bfloat16(leaf), variables)
-    run = quick_jit(lambda x: teachers.outputs(module, form, variables, x))
+    run = jax.jit(lambda x: teachers.outputs(module, form, variables, x))
     audio_bs = 0.01 * clips(4000)
     logits_bc, out = run(audio_bs)
     moved_bc, _ = run(audio_bs + 0.9)

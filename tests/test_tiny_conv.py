@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
 
 from distill_jax import weights
 from distill_jax.models.tiny_conv import WEIGHT_RULES, Layer, TinyConv, weight_rules
@@ -83,7 +82,7 @@ def ours(model, variables, inputs, train):
         )
         return jnp.vdot(logits_bc, pull_bc), (logits_bc, state["batch_stats"])
 
-    grad = quick_jit(jax.grad(loss_fn, argnums=(0, 1), has_aux=True))
+    grad = jax.jit(jax.grad(loss_fn, argnums=(0, 1), has_aux=True))
     (params, x_grad), (logits_bc, stats) = grad(variables["params"], feature_btf)
     return logits_bc, x_grad, {"params": params, "batch_stats": stats}
 
@@ -139,7 +138,7 @@ def test_full_size_logits_equal_torch(torch, depthwise):
     tensors = numpy_of(oracle.state_dict())
     variables = weights.to_flax(tensors, WEIGHT_RULES, shapes_of(model))
     feature_btf = windows(2, model)
-    found_bc, out = quick_jit(model.apply)(variables, feature_btf)
+    found_bc, out = jax.jit(model.apply)(variables, feature_btf)
     picture = torch.tensor(feature_btf.swapaxes(1, 2)[:, None], dtype=torch.float64)
     with torch.no_grad():
         np.testing.assert_allclose(found_bc, oracle(picture), rtol=0, atol=1e-5)

@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_tuition
-from quick import quick_jit
 
 from distill_jax.distillation import alignment, certainty, targets
 from distill_jax.models.projector import Projector
@@ -55,7 +54,7 @@ def test_a_gradient_reaches_every_projector_and_the_student(made, over_time):
     task, config = made(over_time=over_time)
     params, state = params_of(task)
     batch = batch_of(task, config, rows=7 if over_time else 0)
-    grad = quick_jit(jax.grad(lambda p: task.loss_fn(p, state, batch, None)[0]))(params)
+    grad = jax.jit(jax.grad(lambda p: task.loss_fn(p, state, batch, None)[0]))(params)
     assert set(grad["projectors"]) == set(LAYERS)
     flat = jax.tree_util.tree_leaves_with_path(grad)
     still = [path for path, leaf in flat if not np.any(np.abs(leaf) > 1e-7)]
@@ -88,9 +87,9 @@ def test_the_loss_is_the_sum_of_its_terms(made):
     config.label_smoothing = 0.0
     task = distill.make(config)
     (params, state), batch = params_of(task), batch_of(task, config)
-    loss, (_, shown) = quick_jit(task.loss_fn)(params, state, batch, None)
+    loss, (_, shown) = jax.jit(task.loss_fn)(params, state, batch, None)
 
-    hard_b, soft_b, align_b, weight_mb = quick_jit(worked_out, static_argnums=0)(
+    hard_b, soft_b, align_b, weight_mb = jax.jit(worked_out, static_argnums=0)(
         distill.model(config), params, state, batch
     )
     loss_b = 0.4 * hard_b + 0.6 * soft_b + 0.25 * align_b
@@ -111,11 +110,11 @@ def test_students_hear_what_teachers_hear(made):
     _, frozen = task.load(None)
     data = distill.data(config)
     batch = next(data.train(0))
-    annotated = quick_jit(task.annotate)(frozen, {**batch, "step": np.int32(3)})
+    annotated = jax.jit(task.annotate)(frozen, {**batch, "step": np.int32(3)})
     settings = words.varied(config)
     heard_bs = words.heard({**batch, "step": 3}, frozen["bank"], settings)
     taught = tuition.build(config, tuition.opened(config), 7)
-    say = quick_jit(
+    say = jax.jit(
         lambda variables: lessons.taught(taught.lessons, variables, heard_bs, 0)
     )
     said = say(frozen["teachers"])

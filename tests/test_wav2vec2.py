@@ -8,7 +8,6 @@ from tiny_speech import (
     WAVLM,
     inputs,
     largest_difference,
-    quick_jit,
     random_variables,
     rules_of,
     run_both_ways,
@@ -82,7 +81,7 @@ def test_hidden_frames_are_those_of_transformers(transformers):
     x, mask = inputs(WAVE)
     frames = model.waveform.frames(SAMPLES)
     hidden = np.random.default_rng(4).random((2, frames)) < 0.3
-    found = quick_jit(model.apply)(variables, x, mask, hidden_bt=hidden)
+    found = jax.jit(model.apply)(variables, x, mask, hidden_bt=hidden)
     expected = run_transformers(oracle, x, mask, mask_time_indices=hidden)
     assert largest_difference(found, expected) < 1e-5
 
@@ -138,8 +137,8 @@ def real_frames(config):
     """Frames of the shorter clip, in a batch with padding and alone."""
     model, variables = random_variables(config)
     x, mask = inputs(config)
-    result, out = quick_jit(model.apply)(variables, x, mask)
-    alone, _ = quick_jit(model.apply)(variables, x[1:, : mask[1].sum()])
+    result, out = jax.jit(model.apply)(variables, x, mask)
+    alone, _ = jax.jit(model.apply)(variables, x[1:, : mask[1].sum()])
     return result[1][out["mask_bt"][1]], alone[0]
 
 
@@ -158,7 +157,7 @@ def test_an_example_without_a_frame_is_all_padding():
     model, variables = random_variables(WAVE)
     x, _ = inputs(WAVE)
     mask = np.arange(SAMPLES)[None] < np.array([[SAMPLES], [9]])
-    result, out = quick_jit(model.apply)(variables, x, mask)
+    result, out = jax.jit(model.apply)(variables, x, mask)
     assert not out["mask_bt"][1].any()
     assert np.isfinite(result).all()
 
@@ -166,7 +165,7 @@ def test_an_example_without_a_frame_is_all_padding():
 def test_a_stable_model_names_the_states_around_its_last_norm():
     model, variables = random_variables({**WAVE, **LAYER, **STABLE})
     x, mask = inputs(WAVE)
-    result, out = quick_jit(model.apply)(variables, x, mask)
+    result, out = jax.jit(model.apply)(variables, x, mask)
     np.testing.assert_array_equal(out["pre_norm_btd"], out["hidden_nbtd"][-1])
     np.testing.assert_array_equal(out["post_norm_btd"], result)
     assert not np.allclose(out["pre_norm_btd"], out["post_norm_btd"], atol=0.1)
@@ -177,7 +176,7 @@ def test_scan_gives_the_same_from_stacked_parameters():
     scanned = hf.from_config(WAVLM, scan=True, remat=True)
     stacked = {"params": stack_layers(variables["params"])}
     x, mask = inputs(WAVLM)
-    (found, _), (expected, _) = quick_jit(
+    (found, _), (expected, _) = jax.jit(
         lambda: (scanned.apply(stacked, x, mask), model.apply(variables, x, mask))
     )()
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -188,7 +187,7 @@ def test_training_varies_with_the_key_and_moves_batch_statistics():
     model, variables = random_variables(config)
     x, mask = inputs(config)
 
-    @quick_jit
+    @jax.jit
     def train(seed):
         rngs = {"dropout": jax.random.key(seed)}
         options = {"train": True, "rngs": rngs, "mutable": ["batch_stats"]}

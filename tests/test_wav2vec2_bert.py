@@ -7,7 +7,6 @@ from tiny_speech import (
     BERT_ADAPTER,
     inputs,
     largest_difference,
-    quick_jit,
     random_variables,
     rules_of,
     run_both_ways,
@@ -58,7 +57,7 @@ def test_hidden_frames_are_those_of_transformers(transformers):
     variables = weights.to_flax(tensors, rules_of(BERT), template)
     x, mask = inputs(BERT)
     hidden = np.random.default_rng(4).random(mask.shape) < 0.3
-    found = quick_jit(model.apply)(variables, x, mask, hidden_bt=hidden)
+    found = jax.jit(model.apply)(variables, x, mask, hidden_bt=hidden)
     expected = run_transformers(oracle, x, mask, mask_time_indices=hidden)
     assert largest_difference(found, expected) < 1e-5
 
@@ -81,17 +80,17 @@ def small():
 def states(small):
     """The result and every hidden state of real frames of the shorter clip."""
     model, variables, x, mask = small
-    result, out = quick_jit(model.apply)(variables, x, mask)
+    result, out = jax.jit(model.apply)(variables, x, mask)
     return np.stack([*out["hidden_nbtd"], result])
 
 
 def test_padding_does_not_change_real_frames(small, states):
     model, variables, x, mask = small
     x = np.where(mask[:, :, None], x, np.nan)
-    result, out = quick_jit(model.apply)(variables, x, mask)
+    result, out = jax.jit(model.apply)(variables, x, mask)
     found = np.stack([*out["hidden_nbtd"], result])
     np.testing.assert_allclose(found[:, mask], states[:, mask], atol=1e-5)
-    alone, _ = quick_jit(model.apply)(variables, x[1:, : mask[1].sum()])
+    alone, _ = jax.jit(model.apply)(variables, x[1:, : mask[1].sum()])
     np.testing.assert_allclose(states[-1, 1][mask[1]], alone[0], atol=1e-5)
 
 
@@ -131,7 +130,7 @@ def test_scan_gives_the_same_from_stacked_parameters(small, states):
     stacked = {"params": stack_layers(variables["params"])}
     shapes = jax.eval_shape(model.init, jax.random.key(0), x, mask)
     assert jax.tree.map(jnp.shape, stacked) == jax.tree.map(jnp.shape, shapes)
-    result, out = quick_jit(model.apply)(stacked, x, mask)
+    result, out = jax.jit(model.apply)(stacked, x, mask)
     found = np.stack([*out["hidden_nbtd"], result])
     np.testing.assert_allclose(found, states, atol=1e-5)
 
@@ -152,7 +151,7 @@ def gradients(small, **options):
     def loss(params):
         return jnp.sum(model.apply({"params": params}, x, mask)[0] ** 2)
 
-    return quick_jit(jax.grad(loss))(params)
+    return jax.jit(jax.grad(loss))(params)
 
 
 def test_recomputing_layers_gives_the_same_gradients(small):
@@ -167,7 +166,7 @@ def test_training_varies_with_the_key_and_only_with_it():
     model, variables = random_variables({**BERT, **drops})
     x, mask = inputs(BERT)
 
-    @quick_jit
+    @jax.jit
     def train(seed):
         rngs = {"dropout": jax.random.key(seed)}
         return model.apply(variables, x, mask, train=True, rngs=rngs)[0]
@@ -175,7 +174,7 @@ def test_training_varies_with_the_key_and_only_with_it():
     first = train(0)
     np.testing.assert_array_equal(first, train(0))
     assert not np.allclose(first, train(1), atol=1e-2)
-    assert not np.allclose(first, quick_jit(model.apply)(variables, x, mask)[0])
+    assert not np.allclose(first, jax.jit(model.apply)(variables, x, mask)[0])
 
 
 @pytest.mark.parametrize("scan", [False, True])
@@ -186,7 +185,7 @@ def test_layer_drop_skips_whole_layers(scan):
     params = stack_layers(variables["params"]) if scan else variables["params"]
     x, mask = inputs(config)
 
-    @quick_jit
+    @jax.jit
     def skipped(seed):
         rngs = {"dropout": jax.random.key(seed)}
         _, out = model.apply({"params": params}, x, mask, train=True, rngs=rngs)

@@ -4,7 +4,6 @@ import warnings
 
 import jax
 import numpy as np
-from quick import quick_jit
 
 from distill_jax import weights
 from distill_jax.models import hf
@@ -115,7 +114,7 @@ def run_both_ways(model, variables, config):
     else:
         model = model.clone(scan=True)
     variables = {**variables, "params": stack_layers(variables["params"])}
-    run = quick_jit(lambda v: (model.apply(v, x), model.apply(v, x, mask)))
+    run = jax.jit(lambda v: (model.apply(v, x), model.apply(v, x, mask)))
     bare, masked = run(variables)
     return [(bare, x, None), (masked, x, mask)]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from quick import quick_jit
 
 from distill_jax import metrics, sound, train
 from distill_jax.audio import files
@@ -33,7 +32,7 @@ def config(window_seconds=0.5):
 @functools.cache
 def birth(window_seconds):
     """Draws the first weights; to compile it takes longer than to use it."""
-    return quick_jit(vae.make(config(window_seconds)).init)
+    return jax.jit(vae.make(config(window_seconds)).init)
 
 
 def untrained(seed, window_seconds=0.5):
