@@ -40,9 +40,7 @@ def sounds(folder):
     root = folder / "sounds"
     root = root if root.is_dir() else tiny_vae.tones(root, 9)
     changes = {"data.root": root, "data.cache": folder / "cache", "batch": 4}
-    changes |= {"spectrogram.rate_hz": 16_000, "spectrogram.n_fft": 512}
-    changes |= {"spectrogram.hop": 128, "spectrogram.mels": 64}
-    return "vae.py:tiny", changes | {"data.window_seconds": 0.5}
+    return "vae.py:tiny", changes | tiny_vae.SMALLER
 
 
 def start(job, workdir, count, **changes):

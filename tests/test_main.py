@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_vae
 
 from distill_jax.audio import files
 from distill_jax.data import sounds
@@ -36,7 +37,7 @@ def start(cache, recorded, one_device):
     """Starts the command on the small folder, with changed settings."""
 
     def start(workdir, **changes):
-        changes = {"data.root": recorded, **changes}
+        changes = {"data.root": recorded, **tiny_vae.SMALLER, **changes}
         command = [sys.executable, "-m", "distill_jax.main"]
         command += [f"--config={ROOT}/configs/vae.py:tiny", f"--workdir={workdir}"]
         command += [f"--config.{name}={value}" for name, value in changes.items()]

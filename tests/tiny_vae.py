@@ -14,18 +14,25 @@ from distill_jax.tasks import vae
 
 RATE_HZ = 16_000
 CONFIG = Path(__file__).parents[1] / "configs" / "vae.py"
+# A third of the rate, and shorter windows.
+SMALLER = {
+    "spectrogram.rate_hz": RATE_HZ,
+    "spectrogram.n_fft": 512,
+    "spectrogram.hop": 128,
+    "spectrogram.mels": 64,
+    "data.window_seconds": 0.5,
+    "data.hop_seconds": 0.25,
+}
 
 
 def config(window_seconds=0.5):
-    """The tiny variant, at a third of the rate and with shorter windows."""
+    """The tiny variant, smaller still."""
     spec = importlib.util.spec_from_file_location("vae_config", CONFIG)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     values = module.get_config("tiny")
-    values.spectrogram.rate_hz = RATE_HZ
-    values.spectrogram.n_fft, values.spectrogram.hop = 512, 128
-    values.spectrogram.mels = 64
-    values.data.window_seconds, values.data.hop_seconds = window_seconds, 0.25
+    values.update_from_flattened_dict(SMALLER)
+    values.data.window_seconds = window_seconds
     return values
 
 
