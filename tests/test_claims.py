@@ -23,7 +23,9 @@ for part in claims.shared(folder, parts, lambda part: (folder / part).exists()):
         count = folder / "count.txt"
         before = int(count.read_text()) if count.exists() else 0
         time.sleep(0.002)
-        count.write_text(str(before + 1))
+        # At once: to be killed between emptying and writing would lose it.
+        (folder / "next.txt").write_text(str(before + 1))
+        (folder / "next.txt").replace(count)
     (folder / part).touch()
 """
 
