@@ -21,7 +21,7 @@ from distill_jax.tasks import TASKS
 pytestmark = pytest.mark.timeout(900)
 
 STEPS = 3
-# Unlike the least optimised ones, these programs multiply and add in one rounding.
+# With the least optimisation one gradient of `distill` is beyond what is allowed.
 OPTIONS = {"xla_backend_optimization_level": 1}
 
 
