@@ -4,7 +4,8 @@ WORD ?= hey jarvis
 # Folder of a wake word, one for each.
 RUN ?= runs/wakeword
 BIN = .venv/bin
-WORKERS = --numprocesses=auto --maxprocesses=4 --dist=loadfile
+WORKERS = --numprocesses=auto --maxprocesses=4 --max-worker-restart=1 \
+	--dist=loadfile --no-loadscope-reorder
 
 vae: .venv/installed
 	$(BIN)/python -m distill_jax.main --config=configs/vae.py --workdir=runs/vae
@@ -13,7 +14,7 @@ wakeword: .venv/wakeword
 	$(BIN)/distill-jax wakeword "$(WORD)" --workdir="$(RUN)" \
 		$(if $(DATA),--data="$(DATA)") $(if $(NOISE),--noise="$(NOISE)")
 
-# As many workers as there are cores, each test file in one of them.
+# As many workers as there are cores, each test file in one of them, in order.
 test: .venv/tested
 	$(BIN)/python -m pytest $(WORKERS)
 

@@ -50,7 +50,7 @@ TEST = [
     "hypothesis",
     "ipykernel>=6.29",
     "nbclient>=0.10",
-    "pytest>=8",
+    "pytest>=9",
     "pytest-timeout",
     "pytest-xdist>=3.8",
     "ruff>=0.9",

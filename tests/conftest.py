@@ -22,12 +22,26 @@ from distill_jax import cli
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
+# Files that take minutes. They go first: no worker is left alone with them at the end.
+LONG = ("guides", "distributed", "notebooks", "app_browser", "app_playing")
 
 
 def pytest_addoption(parser):
     parser.addoption(
         "--all-parity", action="store_true", help="parity tests fail where they skip"
     )
+
+
+def pytest_configure(config):
+    if getattr(config.option, "numprocesses", None):
+        # Compiled before there are workers, which would spoil each other's files:
+        # https://github.com/numba/numba/issues/10128
+        import librosa.core.pitch  # noqa: F401
+
+
+def pytest_collection_modifyitems(items):
+    first = [f"test_{name}" for name in LONG]
+    items.sort(key=lambda item: item.path.stem not in first)
 
 
 @pytest.hookimpl(wrapper=True)

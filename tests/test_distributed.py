@@ -15,8 +15,8 @@ import tiny_words
 from distill_jax import metrics, train
 
 ROOT = Path(__file__).parents[1]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-SECONDS = 800
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SECONDS = 240
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -20,7 +20,7 @@ import tiny_job
 from distill_jax import metrics, processes, train
 from distill_jax.task import Data
 
-TIMEOUT_SECONDS = 240
+TIMEOUT_SECONDS = 200
 
 
 def environment(devices):
@@ -30,6 +30,7 @@ def environment(devices):
     return os.environ | {
         "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flag}",
         "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONFAULTHANDLER": "1",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         **({"JAX_COMPILATION_CACHE_DIR": str(cache)} if cache else {}),
     }
@@ -53,19 +54,35 @@ def started(command_of, count, devices=1, **settings):
 
 
 def ended(running, seconds=TIMEOUT_SECONDS):
-    """Waits for processes: their statuses and all that they said. None is left."""
+    """Waits for processes: their statuses and all that they said. None is left.
+
+    Raises:
+      AssertionError: one did not end in time; with where each of them hangs.
+    """
     until = time.monotonic() + seconds
     try:
         said = [
             job.communicate(timeout=max(1.0, until - time.monotonic()))[0]
             for job in running
         ]
+    except subprocess.TimeoutExpired:
+        said = "\n".join(map(aborted, running))
+        raise AssertionError(f"not over after {seconds} s:\n{said}") from None
     finally:
         for job in running:
             if job.poll() is None:
                 job.kill()
                 job.wait()
     return [job.returncode for job in running], said
+
+
+def aborted(job):
+    """Ends a process; what it said, and the stack of every thread."""
+    job.send_signal(signal.SIGABRT)
+    try:
+        return job.communicate(timeout=20)[0]
+    except subprocess.TimeoutExpired:
+        return f"process {job.pid} does not even end when it is told to"
 
 
 def trained(workdir, count, devices=1, kill_at=-1, killed=1):
