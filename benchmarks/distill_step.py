@@ -1,46 +1,41 @@
 """A step with two teachers: live, with kept answers, and written in PyTorch.
 
     python -m benchmarks.distill_step [--batch 8] [--rounds 5] [--threads 2]
-        [--layers 12,24]
+        [--layers 12,24] [--device cuda] [--dtype bfloat16]
 
-Teachers are Wav2Vec2 base and Wav2Vec2-BERT with random weights and so many layers. The
-student is depthwise TinyConv, aligned with the middle layer of each. A step augments,
-makes the features of all three, asks the teachers, and updates student and projectors
-(float32). PyTorch takes the feature extractors and models of `transformers`. Every
-contender lives in a process of its own, and they take turns.
+Teachers are Wav2Vec2 base and Wav2Vec2-BERT with random weights and so many layers, of
+the type asked for. The student is depthwise TinyConv, aligned with the middle layer of
+each. A step augments, makes the features of all three, asks the teachers, and updates
+student and projectors (float32). PyTorch takes the feature extractors, which compute on
+the processor, and the models of `transformers`; `torch_given` is spared the extractors:
+its teachers get the same features at every step. Every contender lives in a process of
+its own, and they take turns. Shown last are examples per second and the share of the
+rate at which this machine multiplies large matrices of that type.
 """
-
-import argparse
-import os
 
 import numpy as np
 
+from benchmarks import jobs_by_formula, racing, timing
 from benchmarks.tiny_conv_step import LABELS, sounds
-from benchmarks.vae_step import race
-
-LAYERS = "DISTILL_STEP_LAYERS"  # inherited by the contenders' processes
 
 
-def layers():
-    return [int(count) for count in os.environ[LAYERS].split(",")]
-
-
-def encoders():
-    wav, bert = layers()
+def encoders(layers):
+    wav, bert = layers
     sizes = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
     yield {"model_type": "wav2vec2", "num_hidden_layers": wav, **sizes}
     yield {"model_type": "wav2vec2-bert", "num_hidden_layers": bert}
 
 
-def config_of(batch):
+def config_of(work):
     from configs.distill import get_config
 
     config = get_config("dual,depthwise")
-    config.labels, config.batch = LABELS, batch
+    config.labels, config.batch = LABELS, work.batch
+    config.distill.dtype = work.dtype
     return config
 
 
-def teachers_of(config):
+def teachers_of(config, layers):
     import jax
     import jax.numpy as jnp
 
@@ -49,7 +44,7 @@ def teachers_of(config):
     from distill_jax.models import hf
 
     head = {"id2label": dict(enumerate(config.labels))}
-    for encoder in encoders():
+    for encoder in encoders(layers):
         module = hf.from_config(encoder | head, "classifier")
         bert = encoder["model_type"] == "wav2vec2-bert"
         form = kaldi.Filterbank() if bert else normalise.Waveform()
@@ -57,18 +52,21 @@ def teachers_of(config):
         shapes = jax.eval_shape(module.init, jax.random.key(0), example)
         rng = np.random.default_rng(0)
         variables = jax.tree.map(
-            lambda leaf, rng=rng: np.float32(0.02) * rng.standard_normal(
-                leaf.shape, np.float32
+            lambda leaf, rng=rng: (
+                np.float32(0.02) * rng.standard_normal(leaf.shape, np.float32)
             ),
             shapes,
-        )  # fmt: skip
+        )
+        variables = jax.tree.map(
+            lambda leaf: leaf.astype(config.distill.dtype), variables
+        )
         name = encoder["model_type"]
         yield teachers.Teacher(
             name, config.labels, module, form, 16_000, variables, 1.0, ""
         )
 
 
-def ours(batch, kept):
+def ours(work, kept):
     import jax
 
     from distill_jax import sharding, train
@@ -76,8 +74,8 @@ def ours(batch, kept):
     from distill_jax.tasks import distill
     from distill_jax.teachers import lessons
 
-    config = config_of(batch)
-    found = list(teachers_of(config))
+    config, batch = config_of(work), work.batch
+    found = list(teachers_of(config, work.layers))
     task = distill.taught_by(config, found)
     audio_bs, noise_s, label_b = sounds(batch)
     bank = augment.bank(noise_s, np.zeros((0, 0)), audio_bs.shape[1])
@@ -107,15 +105,23 @@ def ours(batch, kept):
     return call
 
 
-def ours_live(batch):
-    return ours(batch, kept=False)
+def ours_live(work):
+    return ours(work, kept=False)
 
 
-def ours_kept(batch):
-    return ours(batch, kept=True)
+def ours_kept(work):
+    return ours(work, kept=True)
 
 
-def torch_live(batch):
+def torch_live(work):
+    return in_torch(work, given=False)
+
+
+def torch_given(work):
+    return in_torch(work, given=True)
+
+
+def in_torch(work, given):
     import torch
     import transformers
     from torch.nn import functional
@@ -125,8 +131,8 @@ def torch_live(batch):
     from distill_jax.tasks import distill
     from tests.oracles.torch_tiny_conv import TinyConv
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    config = config_of(batch)
+    racing.ready_torch(work)
+    config = config_of(work)
     kinds = [
         (transformers.Wav2Vec2Config, transformers.Wav2Vec2ForSequenceClassification),
         (
@@ -135,12 +141,12 @@ def torch_live(batch):
         ),
     ]
     networks = []
-    for encoder, (settings, network) in zip(encoders(), kinds, strict=True):
+    for encoder, (settings, network) in zip(encoders(work.layers), kinds, strict=True):
         encoder = {
             name: value for name, value in encoder.items() if name != "model_type"
         }
         made = settings(**encoder, num_labels=len(LABELS), attn_implementation="sdpa")
-        networks.append(network(made).eval())
+        networks.append(network(made).to(getattr(torch, work.dtype)).eval())
     extract = (
         transformers.Wav2Vec2FeatureExtractor(),
         transformers.SeamlessM4TFeatureExtractor(),
@@ -154,23 +160,38 @@ def torch_live(batch):
     average = [p.detach().clone() for p in moving]
     log_mel = torch_augment.LogMel(distill.front(config))
     varied, masks = augment.Settings(**config.augment), augment.Masks(**config.masks)
-    audio_bs, noise_s, label_b = (torch.tensor(x) for x in sounds(batch))
+    audio_bs, noise_s, label_b = sounds(work.batch)
+    noise_s, label_b = torch.tensor(noise_s), torch.tensor(label_b)
+    host_bs = torch.from_numpy(audio_bs)
     heat, alpha, tau = (config.distill[n] for n in ("temperature", "alpha", "tau"))
+
+    def extracted(heard_bs):
+        clips, found = list(heard_bs.cpu().numpy()), []
+        for extractor in extract:
+            with torch.device("cpu"):
+                fields = extractor(clips, sampling_rate=16_000, return_tensors="pt")
+            fields = fields.to(work.device)
+            for name, value in fields.items():
+                if value.is_floating_point():
+                    fields[name] = value.to(getattr(torch, work.dtype))
+            found.append(fields)
+        return found
+
+    always = extracted(host_bs) if given else None
 
     def asked(heard_bs):
         logits, aligned = [], []
-        clips = list(heard_bs.numpy())
-        for network, extractor in zip(networks, extract, strict=True):
-            given = extractor(clips, sampling_rate=16_000, return_tensors="pt")
-            said = network(**given, output_hidden_states=True)
-            middle = said.hidden_states[network.config.num_hidden_layers // 2]
-            logits.append(said.logits)
+        features = always or extracted(heard_bs)
+        for network, fields in zip(networks, features, strict=True):
+            said = network(**fields, output_hidden_states=True)
+            middle = said.hidden_states[network.config.num_hidden_layers // 2].float()
+            logits.append(said.logits.float())
             aligned.append(functional.layer_norm(middle.mean(1), middle.shape[-1:]))
         return torch.stack(logits), aligned
 
     def call():
         with torch.no_grad():
-            heard_bs = torch_augment.augment(audio_bs, noise_s, varied)
+            heard_bs = torch_augment.augment(host_bs.to(work.device), noise_s, varied)
             logits_mbc, aligned = asked(heard_bs)
             picture = torch_augment.masked(log_mel(heard_bs), masks)
             sure_mbc = logits_mbc.log_softmax(-1)
@@ -192,7 +213,7 @@ def torch_live(batch):
         moved = [p.detach() for p in moving]
         torch._foreach_lerp_(average, moved, 1 - config.ema_decay)
 
-    return call
+    return racing.waiting(call, work)
 
 
 def projector(width):
@@ -203,30 +224,31 @@ def projector(width):
     )
 
 
-CONTENDERS = ours_live, ours_kept, torch_live
+CONTENDERS = ours_live, ours_kept, torch_live, torch_given
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = racing.arguments(__doc__, rounds=5)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--layers", default="12,24", help="of the two teachers")
     options = parser.parse_args()
-    os.environ[LAYERS] = options.layers
-    first, median, peak = race(
-        CONTENDERS, options.batch, options.rounds, options.threads
-    )
-    print(
-        f"teachers of {options.layers} layers, batch {options.batch}, "
-        f"{options.threads} threads, {options.rounds} rounds"
-    )
-    for contender in CONTENDERS:
+    layers = tuple(map(int, options.layers.split(",")))
+    work = racing.Work(options.batch, options.device, options.dtype, layers)
+    paces = racing.race(CONTENDERS, work, options.rounds, options.threads)
+    print(f"{work}, {options.threads} threads, {options.rounds} rounds")
+    live, theirs = paces[ours_live].median, paces[torch_live].median
+    for contender, pace in paces.items():
         print(
-            f"  {contender.__name__:12} {median[contender]:8.3f} s/step "
-            f"{median[ours_live] / median[contender]:8.2f}x live "
-            f"{median[torch_live] / median[contender]:8.2f}x PyTorch "
-            f"{peak[contender]:8.0f} MiB peak {first[contender]:8.1f} s first"
+            f"  {contender.__name__:12} {pace.median:8.4f} s/step "
+            f"{live / pace.median:8.2f}x live {theirs / pace.median:8.2f}x PyTorch "
+            f"{racing.memory(pace)} {pace.first:8.1f} s first"
+        )
+    if layers == (12, 24):
+        rate = timing.matmul_rate(work.dtype)
+        share = jobs_by_formula.distilled(live=True).flops * work.batch / live / rate
+        print(
+            f"live: {work.batch / live:.0f} examples/s, {share:.0%} of "
+            f"{rate / 1e12:.3g} Tflop/s of large {work.dtype} products"
         )
 
 

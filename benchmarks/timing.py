@@ -66,3 +66,17 @@ def show(times, unit, amount):
         print(
             f"{name:34} {taken.first:8.2f} {each[0]:9.2f} {each[1]:8.2f} {each[2]:8.2f}"
         )
+
+
+def matmul_rate(dtype="float32"):
+    """Operations per second of large products of random matrices, in JAX."""
+    import jax
+
+    size = 2048 if jax.default_backend() == "cpu" else 8192
+    square_nn = jax.random.normal(jax.random.key(0), (size, size), dtype)
+    product = jax.jit(jax.numpy.matmul)
+
+    def call():
+        product(square_nn, square_nn).block_until_ready()
+
+    return 2 * size**3 / min(once(call) for _ in range(12))

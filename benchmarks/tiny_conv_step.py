@@ -1,30 +1,29 @@
 """An epoch of training a keyword network, beside PyTorch.
 
     python -m benchmarks.tiny_conv_step [--batch 64] [--rounds 9] [--threads 2]
+        [--device cuda] [--dtype bfloat16]
 
 An epoch is 4,112 clips of 1 s, as many as three words of Speech Commands have: the
 augmentation of `configs/distill.py`, log-mel features, masks, forward, backward,
-clipping, AdamW and the moving average of the parameters, float32. Clips lie in memory.
+clipping, AdamW and the moving average of the parameters. Clips lie in memory.
 Every contender lives in a process of its own, and they take turns, eight updates at a
 time; ratios are against the faster of PyTorch's two memory formats.
 """
 
-import argparse
-import os
-
 import numpy as np
 
-from benchmarks.vae_step import race
+from benchmarks import racing
 
 CLIPS, STEPS = 4112, 8
 LABELS = ("bed", "cat", "happy")
 
 
-def config_of(variant, batch):
+def config_of(variant, work):
     from configs.distill import get_config
 
     config = get_config(variant)
-    config.labels, config.batch = LABELS, batch
+    config.labels, config.batch = LABELS, work.batch
+    config.dtype = work.dtype
     return config
 
 
@@ -35,14 +34,14 @@ def sounds(batch):
     return audio_bs, noise_s, np.int32(rng.integers(0, len(LABELS), batch))
 
 
-def jax_steps(variant, batch):
+def jax_steps(variant, work):
     import jax
 
     from distill_jax import sharding, train
     from distill_jax.audio import augment
     from distill_jax.tasks import distill
 
-    config = config_of(variant, batch)
+    config, batch = config_of(variant, work), work.batch
     audio_bs, noise_s, label_b = sounds(batch)
     bank = augment.bank(noise_s, np.zeros((0, 0)), audio_bs.shape[1])
     frozen = {"bank": bank, "teachers": []}
@@ -63,7 +62,7 @@ def jax_steps(variant, batch):
     return call
 
 
-def torch_steps(variant, batch, channels_last):
+def torch_steps(variant, work, channels_last):
     import torch
 
     from benchmarks import torch_augment
@@ -71,8 +70,8 @@ def torch_steps(variant, batch, channels_last):
     from distill_jax.tasks import distill
     from tests.oracles.torch_tiny_conv import TinyConv
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    config = config_of(variant, batch)
+    racing.ready_torch(work)
+    config = config_of(variant, work)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     sizes = config.model.channels, config.model.strides, config.model.use_depthwise
     model = TinyConv(len(LABELS), *sizes).to(memory_format=layout)
@@ -81,15 +80,19 @@ def torch_steps(variant, batch, channels_last):
     loss_fn = torch.nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
     log_mel = torch_augment.LogMel(distill.front(config))
     varied, masks = augment.Settings(**config.augment), augment.Masks(**config.masks)
-    audio_bs, noise_s, label_b = (torch.tensor(x) for x in sounds(batch))
-    label_b = label_b.long()
+    audio_bs, noise_s, label_b = sounds(work.batch)
+    noise_s, label_b = torch.tensor(noise_s), torch.tensor(label_b).long()
+    host_bs = torch.from_numpy(audio_bs)
+    low = torch.autocast(work.device, torch.bfloat16, work.dtype == "bfloat16")
 
     def one():
         with torch.no_grad():
-            heard_bs = torch_augment.augment(audio_bs, noise_s, varied)
+            heard_bs = torch_augment.augment(host_bs.to(work.device), noise_s, varied)
             picture = torch_augment.masked(log_mel(heard_bs), masks)
         optimizer.zero_grad()
-        loss_fn(model(picture.contiguous(memory_format=layout)), label_b).backward()
+        with low:
+            logits_bc = model(picture.contiguous(memory_format=layout))
+        loss_fn(logits_bc.float(), label_b).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
         optimizer.step()
         moved = [p.detach() for p in model.parameters()]
@@ -99,31 +102,31 @@ def torch_steps(variant, batch, channels_last):
         for _ in range(STEPS):
             one()
 
-    return call
+    return racing.waiting(call, work)
 
 
-def ours_full(batch):
-    return jax_steps("none", batch)
+def ours_full(work):
+    return jax_steps("none", work)
 
 
-def torch_full(batch):
-    return torch_steps("none", batch, channels_last=False)
+def torch_full(work):
+    return torch_steps("none", work, channels_last=False)
 
 
-def torch_channels_last_full(batch):
-    return torch_steps("none", batch, channels_last=True)
+def torch_channels_last_full(work):
+    return torch_steps("none", work, channels_last=True)
 
 
-def ours_depthwise(batch):
-    return jax_steps("none,depthwise", batch)
+def ours_depthwise(work):
+    return jax_steps("none,depthwise", work)
 
 
-def torch_depthwise(batch):
-    return torch_steps("none,depthwise", batch, channels_last=False)
+def torch_depthwise(work):
+    return torch_steps("none,depthwise", work, channels_last=False)
 
 
-def torch_channels_last_depthwise(batch):
-    return torch_steps("none,depthwise", batch, channels_last=True)
+def torch_channels_last_depthwise(work):
+    return torch_steps("none,depthwise", work, channels_last=True)
 
 
 RACES = {
@@ -137,23 +140,20 @@ RACES = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = racing.arguments(__doc__)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    epochs = CLIPS / (STEPS * options.batch)
+    work = racing.Work(options.batch, options.device, options.dtype)
+    epochs = CLIPS / (STEPS * work.batch)
     for name, contenders in RACES.items():
-        first, median, peak = race(
-            contenders, options.batch, options.rounds, options.threads
-        )
-        print(f"{name}, batch {options.batch}, {options.threads} threads", flush=True)
-        rival = min(median[contender] for contender in contenders[1:])
-        for contender in contenders:
+        paces = racing.race(contenders, work, options.rounds, options.threads)
+        print(f"{name}, {work}, {options.threads} threads", flush=True)
+        rival = min(paces[contender].median for contender in contenders[1:])
+        for contender, pace in paces.items():
             print(
-                f"  {contender.__name__:30} {epochs * median[contender]:6.2f} s/epoch"
-                f" {rival / median[contender]:5.2f}x {peak[contender]:6.0f} MiB peak"
-                f" {first[contender]:6.1f} s first"
+                f"  {contender.__name__:30} {epochs * pace.median:6.2f} s/epoch"
+                f" {rival / pace.median:5.2f}x {racing.memory(pace)}"
+                f" {pace.first:6.1f} s first"
             )
 
 

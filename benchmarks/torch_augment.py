@@ -20,7 +20,7 @@ def shifted(audio_bs, most):
     batch, samples = audio_bs.shape
     padded_bs = torch.nn.functional.pad(audio_bs, (most, most))
     first_b = torch.randint(0, 2 * most + 1, (batch,))
-    return torch.stack([padded_bs[b, i : i + samples] for b, i in enumerate(first_b)])
+    return padded_bs.unfold(1, samples, 1)[torch.arange(batch), first_b]
 
 
 def at_other_speed(audio_bs, change):
@@ -46,7 +46,7 @@ def at_other_speed(audio_bs, change):
 def noisy(audio_bs, noise_s, settings):
     batch, samples = audio_bs.shape
     first_b = torch.randint(0, len(noise_s) - samples, (batch,))
-    noise_bs = torch.stack([noise_s[i : i + samples] for i in first_b])
+    noise_bs = noise_s.unfold(0, samples, 1)[first_b]
     snr_db_b = within(batch, settings.snr_low_db, settings.snr_high_db)
     power_b = audio_bs.square().mean(1) / noise_bs.square().mean(1)
     return audio_bs + noise_bs * (power_b * 10 ** (-snr_db_b / 10)).sqrt()[:, None]
