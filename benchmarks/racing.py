@@ -1,5 +1,6 @@
 """Contenders that step in turns, each in a process of its own, on CPUs or on a GPU."""
 
+import argparse
 import multiprocessing
 import os
 import resource
@@ -43,8 +44,6 @@ class Pace(NamedTuple):
 
 def arguments(description, rounds=9):
     """A parser with what all races are asked for."""
-    import argparse
-
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--threads", type=int, default=2, help="of a contender")
@@ -87,6 +86,9 @@ def race(contenders, work, rounds, threads):
       work: `Work`.
       rounds: how many steps are timed of each.
       threads: processors of each.
+
+    Raises:
+      SystemExit: one of them ended.
     """
     # A process that takes most of the GPU's memory at once leaves none to the others.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -96,18 +98,27 @@ def race(contenders, work, rounds, threads):
         pipes[contender], theirs = context.Pipe()
         arguments = contender, work, threads, theirs
         context.Process(target=serve, args=arguments, daemon=True).start()
-        first[contender] = pipes[contender].recv()
+        theirs.close()  # Else nobody would notice that the process has ended.
+        first[contender] = answer(contender, pipes)
     times = {contender: [] for contender in contenders}
     for _ in range(rounds):
         for contender, pipe in pipes.items():
             pipe.send(True)
-            times[contender].append(pipe.recv())
+            times[contender].append(answer(contender, pipes))
     found = {}
     for contender, pipe in pipes.items():
         pipe.send(False)
         median = statistics.median(times[contender])
-        found[contender] = Pace(first[contender], median, *pipe.recv())
+        found[contender] = Pace(first[contender], median, *answer(contender, pipes))
     return found
+
+
+def answer(contender, pipes):
+    """What the process of a contender says next."""
+    try:
+        return pipes[contender].recv()
+    except EOFError:
+        raise SystemExit(f"{contender.__name__} ended; its error is above") from None
 
 
 def serve(contender, work, threads, pipe):
