@@ -16,7 +16,11 @@ wakeword: .venv/wakeword
 
 # As many workers as there are cores, each test file in one of them, in order.
 test: .venv/tested
-	$(BIN)/python -m pytest $(WORKERS)
+	$(BIN)/python -m pytest $(WORKERS) -m "not long"
+
+# What takes minutes: every command of the guides, the notebooks, jobs in processes.
+long: .venv/tested
+	$(BIN)/python -m pytest $(WORKERS) -m long
 
 lint: .venv/tested
 	$(BIN)/ruff check .
@@ -62,4 +66,4 @@ bench: .venv/parity
 	$(BIN)/pip install --quiet --editable ".[parity]"
 	touch $@
 
-.PHONY: vae wakeword test lint docs bench
+.PHONY: vae wakeword test long lint docs bench

@@ -22,8 +22,8 @@ from distill_jax import cli
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data"
-# Files that take minutes. They go first: no worker is left alone with them at the end.
-LONG = ("guides", "distributed", "notebooks", "app_browser", "app_playing")
+# Files that take longest go first: no worker is left alone with them at the end.
+FIRST = ("guides", "distributed", "notebooks", "processes", "sound_report", "main")
 
 
 def pytest_addoption(parser):
@@ -40,7 +40,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    first = [f"test_{name}" for name in LONG]
+    first = [f"test_{name}" for name in FIRST]
     items.sort(key=lambda item: item.path.stem not in first)
 
 

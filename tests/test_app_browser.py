@@ -174,6 +174,7 @@ def test_a_sound_is_generated_and_can_be_downloaded(page, url):
     assert status(url, "/files/tiny_vae/made/sound_001.wav")[0] == 200
 
 
+@pytest.mark.long
 def test_a_wake_word_is_made_stopped_and_listened_with(page, url, root):
     page.tab("Wake word")
     page.click("#word-start")

@@ -129,6 +129,7 @@ def test_a_form_that_cannot_be_is_refused(root, fields, match):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_training_ends_with_a_report_and_axes(root, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = shutil.copytree(root / "tiny", root / "again")

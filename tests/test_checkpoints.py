@@ -2,7 +2,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import jax
@@ -108,11 +107,8 @@ def test_state_may_be_donated_while_it_is_written(tmp_path):
         store.save(state)
         empty = jax.jit(lambda leaf: leaf * 0, donate_argnums=0)
         for leaf in jax.tree.leaves(state):
-            # What is being copied at this very moment is not given away.
-            until = time.monotonic() + 20
-            while not leaf.is_deleted() and time.monotonic() < until:
+            while not leaf.is_deleted():  # It stays while it is being copied.
                 empty(leaf)
-            assert leaf.is_deleted()
     with checkpoints.Store(tmp_path, keep=3) as store:
         assert_equal(store.restore(like(state_of(0))), state_of(10))
 

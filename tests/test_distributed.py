@@ -15,7 +15,7 @@ import tiny_words
 from distill_jax import metrics, train
 
 ROOT = Path(__file__).parents[1]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 SECONDS = 240
 
 

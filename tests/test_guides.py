@@ -104,6 +104,7 @@ def typist(one_device, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", [page for page in PAGES if RUN[page]], ids=page_name)
 def test_page_can_be_typed(page, given, tmp_path, typist):

@@ -68,6 +68,7 @@ def test_command_trains_and_reports_and_refuses_other_settings(start, tmp_path):
     assert "learning_rate" in said and "0.5" in said
 
 
+@pytest.mark.long
 def test_interrupt_saves_and_the_same_command_goes_on(start, tmp_path):
     job = start(tmp_path, steps=100_000, eval_every=0, preview_every=0, save_every=0)
     log = tmp_path / "metrics.jsonl"

@@ -105,6 +105,7 @@ def place(tmp_path_factory, one_device):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_from_top_to_bottom(path, place):

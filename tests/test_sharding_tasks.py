@@ -109,6 +109,7 @@ def assert_same(found, wanted, rate, smooth=True):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("make", [vae, teacher, distill, qat])
 def test_every_job_learns_the_same_on_any_devices(make, folder):
     config = make(folder / make.__name__)

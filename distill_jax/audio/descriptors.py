@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from distill_jax.audio import features, fourier
 
@@ -238,7 +239,7 @@ def _difference(frame_ntw):
     half = frame_ntw.shape[-1] // 2
     head_ntk = jnp.fft.rfft(frame_ntw[..., :half], 2 * half)
     product_ntl = jnp.fft.irfft(head_ntk.conj() * jnp.fft.rfft(frame_ntw))[..., :half]
-    sum_ntw = jnp.cumsum(jnp.square(frame_ntw), axis=-1)
+    sum_ntw = _running_sum(jnp.square(frame_ntw))
     sum_ntw = jnp.pad(sum_ntw, ((0, 0), (0, 0), (1, 0)))
     energy_ntl = sum_ntw[..., half : 2 * half] - sum_ntw[..., :half]
     return jnp.maximum(energy_ntl[..., :1] + energy_ntl - 2 * product_ntl, 0.0)
@@ -248,8 +249,26 @@ def _cumulative_mean_normalised(difference_ntl):
     """Each difference over the mean of those at shorter lags; 1 at lag 0."""
     tail_ntl = difference_ntl[..., 1:]
     lag_l = jnp.arange(1, tail_ntl.shape[-1] + 1)[None, None, :]
-    normal_ntl = tail_ntl * lag_l / (jnp.cumsum(tail_ntl, axis=-1) + 1e-20)
+    normal_ntl = tail_ntl * lag_l / (_running_sum(tail_ntl) + 1e-20)
     return jnp.pad(normal_ntl, ((0, 0), (0, 0), (1, 0)), constant_values=1.0)
+
+
+def _running_sum(x_ntw, block=32):
+    """Cumulative sum over w, as products inside and over blocks.
+
+    XLA's own goes over all of it again for each doubling of the distance.
+    """
+    size = x_ntw.shape[-1]
+    padded_ntw = jnp.pad(x_ntw, ((0, 0), (0, 0), (0, -size % block)))
+    x_ntcb = padded_ntw.reshape(*x_ntw.shape[:2], -1, block)
+    count, exact = x_ntcb.shape[2], lax.Precision.HIGHEST
+    inside_ntcb = jnp.matmul(
+        x_ntcb, jnp.triu(jnp.ones((block, block))), precision=exact
+    )
+    earlier_cc = jnp.triu(jnp.ones((count, count)), 1)
+    before_ntc = jnp.matmul(inside_ntcb[..., -1], earlier_cc, precision=exact)
+    sum_ntcb = inside_ntcb + before_ntc[..., None]
+    return sum_ntcb.reshape(padded_ntw.shape)[..., :size]
 
 
 def _first_dip(normal_ntl, shortest, longest):
