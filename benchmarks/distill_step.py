@@ -247,7 +247,7 @@ def main():
         rate = timing.matmul_rate(work.dtype)
         share = jobs_by_formula.distilled(live=True).flops * work.batch / live / rate
         print(
-            f"live: {work.batch / live:.0f} examples/s, {share:.0%} of "
+            f"live: {work.batch / live:.3g} examples/s, {share:.0%} of "
             f"{rate / 1e12:.3g} Tflop/s of large {work.dtype} products"
         )
 
